@@ -1,0 +1,204 @@
+# Copyright 2026 instructsam_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""An image and an instruction in, instances out."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from instructsam import checkpoint
+from instructsam.decoding import DecodedAnswer, DecodingSession, greedy
+from instructsam.features import ImageFeatures
+from instructsam.modeling import InstructSAM
+from instructsam.preprocessing import sam_pixels, vlm_pixels
+from instructsam.prompts import PromptBuilder, check_instruction, image_token_count
+from instructsam.segmentation import Instance, Segmentation, select_instances
+
+STAGES = ('preprocess', 'sam_encode', 'vlm_encode', 'prefill', 'decode', 'detect', 'postprocess')
+
+
+class InstructSAMSegmenter:
+    """Segments images by instructions in words.
+
+    Args:
+        model: the network.
+        tokenizer: the checkpoint's tokenizer.
+        device: where to run; the model is moved there.
+        phrase_batch: phrases that go through the detector at once; fewer need less memory.
+
+    Raises:
+        ValueError: the device is not there, or the tokenizer's chat template is of no use.
+    """
+
+    def __init__(self, model: InstructSAM, tokenizer: Any,
+                 device: str | torch.device | None = None, *, phrase_batch: int = 5) -> None:
+        if phrase_batch < 1:
+            raise ValueError(f'phrase_batch is {phrase_batch}: it must be at least 1')
+        if device is not None:
+            model = model.to(checkpoint.resolve_device(device)[0])
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.phrase_batch = phrase_batch
+        self._prompts = PromptBuilder(tokenizer, model.config)
+        self._side_stream = (torch.cuda.Stream(model.device) if model.device.type == 'cuda'
+                             else None)
+
+    @classmethod
+    def from_pretrained(cls, path_or_hub_id: str | os.PathLike[str] | None = None,
+                        device: str | torch.device = 'auto',
+                        dtype: torch.dtype | None = None) -> InstructSAMSegmenter:
+        """Load a checkpoint directory, a hub id, or (None) the default checkpoint.
+
+        Raises:
+            FileNotFoundError: there is no such checkpoint, or it lacks a file.
+            ValueError: the device is not there, or the checkpoint does not fit this network.
+        """
+        device, dtype = checkpoint.resolve_device(device, dtype)
+        directory = (checkpoint.default_checkpoint() if path_or_hub_id is None
+                     else checkpoint.resolve(path_or_hub_id))
+        model = InstructSAM.from_pretrained(directory, device=device, dtype=dtype)
+        return cls(model, checkpoint.load_tokenizer(directory, model.config))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network runs."""
+        return self.model.device
+
+    @torch.inference_mode()
+    def segment(self, image: npt.NDArray[np.uint8], instruction: str, *,
+                threshold: float | None = None) -> Segmentation:
+        """Find what an instruction names in an image.
+
+        Args:
+            image: uint8 RGB [H, W, 3].
+            instruction: 1 to 2,000 characters.
+            threshold: least score of an instance, 0..1; None: the checkpoint's own.
+
+        Raises:
+            ValueError: the image, the instruction or the threshold is not as above.
+        """
+        instruction = check_instruction(instruction)
+        if threshold is None:
+            threshold = self.model.config.score_threshold
+        if not 0.0 <= threshold <= 1.0:
+            raise ValueError(f'threshold is {threshold}: give one in 0..1')
+        pixels = _as_tensor(image)
+        height, width = image.shape[:2]
+        clock = _StageClock(self.device)
+
+        with clock.stage('preprocess'):
+            sam_image, patches, grid = self._preprocess(pixels)
+        features = self._encode_alongside(sam_image, clock)
+        answer = self._answer(patches, grid, instruction, clock)
+        phrases = tuple(self._prompts.decode_words(words) for words in answer.phrase_words)
+        instances: list[Instance] = []
+        if phrases:
+            if features is None:
+                with clock.stage('sam_encode'):
+                    features = self.model.detector.encode_image(sam_image)
+            with clock.stage('detect'):
+                scores, masks = self._detect(features, answer)
+            with clock.stage('postprocess'):
+                instances = select_instances(scores, masks, phrases, threshold=threshold,
+                                             height=height, width=width)
+        return Segmentation(
+            answer=self._prompts.decode_answer(answer.answer_ids), phrases=phrases,
+            instances=tuple(instances), height=height, width=width, timings=clock.seconds())
+
+    def _preprocess(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        config, model = self.model.config, self.model
+        pixels = pixels.to(model.device)
+        sam_image = sam_pixels(pixels, config.image_size)
+        patches, grid = vlm_pixels(pixels, config.patch_size, config.merge_size,
+                                   config.temporal_patch_size, config.min_pixels,
+                                   config.max_pixels)
+        return sam_image.to(model.dtype), patches.to(model.dtype), grid
+
+    def _encode_alongside(self, sam_image: Tensor, clock: _StageClock) -> ImageFeatures | None:
+        """On CUDA start SAM3's encoder beside the language model; elsewhere do nothing yet.
+
+        It does not depend on the answer. On a CPU nothing would be gained, and it can be spared
+        when the answer names nothing.
+        """
+        if self._side_stream is None:
+            return None
+        self._side_stream.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(self._side_stream), clock.stage('sam_encode'):
+            return self.model.detector.encode_image(sam_image)
+
+    def _answer(self, patches: Tensor, grid: Tensor, instruction: str,
+                clock: _StageClock) -> DecodedAnswer:
+        with clock.stage('vlm_encode'):
+            vlm = self.model.encode_vlm_image(patches, grid)
+        tokens = image_token_count(vlm.grids[0], self.model.config.merge_size)
+        with clock.stage('prefill'):
+            session = DecodingSession(
+                self.model, self._prompts.prompt_ids(instruction, tokens), vlm)
+        with clock.stage('decode'):
+            return greedy(session)
+
+    def _detect(self, features: ImageFeatures, answer: DecodedAnswer) -> tuple[Tensor, Tensor]:
+        """Return score logits [P, Q] and mask logits [P, Q, h, w] of all phrases."""
+        if self._side_stream is not None:
+            torch.cuda.current_stream(self.device).wait_stream(self._side_stream)
+        scores, masks = [], []
+        for start in range(0, len(answer.slots), self.phrase_batch):
+            part = slice(start, start + self.phrase_batch)
+            slots = answer.slots[part]
+            rows = torch.zeros(len(slots), dtype=torch.long, device=self.device)
+            found = self.model.ground(features.select(rows), slots, answer.phrase_ids[part],
+                                      answer.phrase_mask[part])
+            scores.append(found.score_logits)
+            masks.append(found.mask_logits)
+        return torch.cat(scores), torch.cat(masks)
+
+
+class _StageClock:
+    """Seconds per stage; on CUDA by events, so that measuring does not wait for the device."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._cuda = device.type == 'cuda'
+        self._seconds = dict.fromkeys(STAGES, 0.0)
+        self._events: list[tuple[str, torch.cuda.Event, torch.cuda.Event]] = []
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Measure what runs inside, on the current stream."""
+        if self._cuda:
+            begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            begin.record()
+            yield
+            end.record()
+            self._events.append((name, begin, end))
+            return
+        begun = time.perf_counter()
+        yield
+        self._seconds[name] += time.perf_counter() - begun
+
+    def seconds(self) -> dict[str, float]:
+        """Return the seconds of every stage, 0 for those that did not run."""
+        for name, begin, end in self._events:
+            end.synchronize()
+            self._seconds[name] += begin.elapsed_time(end) / 1000
+        self._events.clear()
+        return self._seconds
+
+
+def _as_tensor(image: npt.NDArray[np.uint8]) -> Tensor:
+    """Return an RGB image [H, W, 3] as a tensor that shares its memory if it can."""
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 \
+            or image.shape[2] != 3 or 0 in image.shape:
+        kind = (f'{image.dtype} {list(image.shape)}' if isinstance(image, np.ndarray)
+                else type(image).__name__)
+        raise ValueError(f'the image is {kind}: give a uint8 RGB array [H, W, 3], for example by '
+                         'instructsam.preprocessing.to_rgb_uint8')
+    return torch.from_numpy(np.require(image, requirements=['C', 'W']))
