@@ -1,0 +1,228 @@
+# Copyright 2026 instructsam_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Figures of merit for instruction-driven instance segmentation, as the paper reports them.
+
+A query is one instruction on one image with its set of true masks (none if the thing is absent).
+Union masks (all instances together) give the IoU of a query, single masks the average precision.
+Each query is reduced to a few numbers when it is added; no mask is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+AP_THRESHOLDS: tuple[float, ...] = tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
+PRECISION_THRESHOLDS: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9)
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Figures of a group of queries; None where the group has nothing to measure it on.
+
+    Attributes:
+        queries: number of queries.
+        g_iou: mean over all queries of the union IoU; an absent thing counts `empty_iou` if
+            nothing is predicted, else 0.
+        c_iou: sum of intersections / (sum of unions + 1e-10) over all queries.
+        ap, ap50, ap75: all predictions ranked by score, each matched greedily to the best
+            unmatched true mask of its query, all-point interpolation; `ap` averages IoU
+            0.50:0.05:0.95. Predictions for absent things count as false.
+        precision: P@t, the share of queries with true masks whose union IoU is at least t.
+        o_iou, m_iou: like c_iou and g_iou, over the queries with true masks only.
+        absent_accuracy: share of the queries without true masks where nothing is predicted.
+    """
+
+    queries: int
+    g_iou: float | None
+    c_iou: float | None
+    ap: float | None
+    ap50: float | None
+    ap75: float | None
+    precision: dict[float, float | None]
+    o_iou: float | None
+    m_iou: float | None
+    absent_accuracy: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures with plain keys, fit for JSON."""
+        values: dict[str, Any] = {
+            'queries': self.queries, 'gIoU': self.g_iou, 'cIoU': self.c_iou, 'AP': self.ap,
+            'AP50': self.ap50, 'AP75': self.ap75, 'oIoU': self.o_iou, 'mIoU': self.m_iou,
+            'absent_accuracy': self.absent_accuracy}
+        return values | {f'P@{t:g}': value for t, value in self.precision.items()}
+
+
+@dataclass(frozen=True)
+class _Query:
+    kind: str
+    truths: int
+    intersection: int
+    union: int
+    scores: npt.NDArray[np.float64]
+    # [predictions, thresholds]: whether each prediction found a true mask of its own.
+    hits: BoolArray
+
+    @property
+    def iou(self) -> float | None:
+        return self.intersection / self.union if self.union else None
+
+
+class SegmentationMetrics:
+    """Collects queries and reports their figures, together or by group.
+
+    Args:
+        empty_iou: union IoU of a query where neither truth nor prediction has a pixel: 1 (as for
+            gRefCOCO and Inst2Seg, and here by default) or 0 (as for ReasonSeg).
+    """
+
+    def __init__(self, empty_iou: float = 1.0) -> None:
+        self.empty_iou = empty_iou
+        self._queries: list[_Query] = []
+
+    def __len__(self) -> int:
+        return len(self._queries)
+
+    def add(self, predicted: Sequence[BoolArray] | BoolArray,
+            scores: Sequence[float] | npt.NDArray[np.floating],
+            truth: Sequence[BoolArray] | BoolArray, *, kind: str = 'all') -> float:
+        """Add a query and return its union IoU.
+
+        Args:
+            predicted: M bool masks [H, W], those above the score threshold.
+            scores: M scores.
+            truth: N bool masks [H, W]; none where the thing is absent.
+            kind: the group that the query belongs to.
+
+        Raises:
+            ValueError: numbers or shapes do not fit together.
+        """
+        if len(predicted) != len(scores):
+            raise ValueError(f'{len(predicted)} masks but {len(scores)} scores: give one each')
+        shapes = {np.shape(mask) for mask in (*predicted, *truth)}
+        if len(shapes) > 1:
+            raise ValueError(f'masks of different shapes {sorted(shapes)}: resize them to the '
+                             'image first')
+        areas, true_areas, overlap, intersection, union = _count(predicted, truth)
+        ious = overlap / np.maximum(areas[:, None] + true_areas[None] - overlap, 1)
+        values = np.asarray(scores, dtype=np.float64).reshape(len(predicted))
+        query = _Query(kind, len(truth), intersection, union, values, _match(values, ious))
+        self._queries.append(query)
+        return self.empty_iou if query.iou is None else query.iou
+
+    def overall(self) -> Metrics:
+        """Return the figures of all queries."""
+        return self._figures(self._queries)
+
+    def by_kind(self) -> dict[str, Metrics]:
+        """Return the figures by kind, in the order in which the kinds first came."""
+        return self._grouped(lambda query: query.kind)
+
+    def by_count(self) -> dict[str, Metrics]:
+        """Return the figures by the number of true masks: 0, 1, >=2."""
+        groups = self._grouped(lambda query: str(query.truths) if query.truths < 2 else '>=2')
+        return {name: groups[name] for name in ('0', '1', '>=2') if name in groups}
+
+    def select(self, kinds: Iterable[str]) -> Metrics:
+        """Return the figures of some kinds together."""
+        wanted = set(kinds)
+        return self._figures([query for query in self._queries if query.kind in wanted])
+
+    def _grouped(self, key: Callable[[_Query], str]) -> dict[str, Metrics]:
+        groups: dict[str, list[_Query]] = {}
+        for query in self._queries:
+            groups.setdefault(key(query), []).append(query)
+        return {name: self._figures(queries) for name, queries in groups.items()}
+
+    def _figures(self, queries: Sequence[_Query]) -> Metrics:
+        present = [query for query in queries if query.truths]
+        absent = [query for query in queries if not query.truths]
+
+        def iou(query: _Query) -> float:
+            return self.empty_iou if query.iou is None else query.iou
+
+        precisions = _average_precisions(queries)
+        return Metrics(
+            queries=len(queries), g_iou=_mean([iou(q) for q in queries]), c_iou=_ratio(queries),
+            ap=None if precisions is None else float(precisions.mean()),
+            ap50=None if precisions is None else float(precisions[0]),
+            ap75=None if precisions is None else float(precisions[5]),
+            precision={t: _mean([float(iou(q) >= t) for q in present])
+                       for t in PRECISION_THRESHOLDS},
+            o_iou=_ratio(present), m_iou=_mean([iou(q) for q in present]),
+            absent_accuracy=_mean([float(q.scores.size == 0) for q in absent]))
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
+
+
+def _ratio(queries: Sequence[_Query]) -> float | None:
+    if not queries:
+        return None
+    return sum(q.intersection for q in queries) / (sum(q.union for q in queries) + 1e-10)
+
+
+_Counts = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64], int, int]
+
+
+def _count(predicted: Sequence[BoolArray] | BoolArray,
+           truth: Sequence[BoolArray] | BoolArray) -> _Counts:
+    """Pixels of each prediction, each truth, each overlap, and of the unions' overlap and union."""
+    masks = [np.asarray(mask, dtype=bool) for mask in (*predicted, *truth)]
+    if not masks:
+        return np.zeros(0), np.zeros(0), np.zeros((0, 0)), 0, 0
+    everything = np.logical_or.reduce(masks)
+    rows, columns = np.flatnonzero(everything.any(1)), np.flatnonzero(everything.any(0))
+    # Only the rectangle that holds any mask matters.
+    window = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)) if rows.size \
+        else (slice(0), slice(0))
+    # float32 counts are exact below 2^24 pixels, and their product is fast.
+    flat = np.stack([mask[window].ravel() for mask in masks]).astype(np.float32)
+    if flat.shape[1] >= 1 << 24:
+        flat = flat.astype(np.float64)
+    first, second = flat[:len(predicted)], flat[len(predicted):]
+    overlap = (first @ second.T).astype(np.float64)
+    areas = flat.sum(1, dtype=np.float64)
+    found = np.logical_or.reduce([*masks[:len(predicted)], np.zeros_like(everything)])
+    real = np.logical_or.reduce([*masks[len(predicted):], np.zeros_like(everything)])
+    return (areas[:len(predicted)], areas[len(predicted):], overlap,
+            int(np.count_nonzero(found & real)), int(np.count_nonzero(everything)))
+
+
+def _match(scores: npt.NDArray[np.float64], ious: npt.NDArray[np.float64]) -> BoolArray:
+    """Whether each prediction, best score first, finds a free true mask: [M, thresholds]."""
+    hits = np.zeros((len(scores), len(AP_THRESHOLDS)), dtype=bool)
+    if not ious.size:
+        return hits
+    order = np.argsort(-scores, kind='stable')
+    for column, threshold in enumerate(AP_THRESHOLDS):
+        free = np.ones(ious.shape[1], dtype=bool)
+        for one in order:
+            best = int(np.argmax(np.where(free, ious[one], -1.0)))
+            if free[best] and ious[one, best] >= threshold:
+                free[best] = False
+                hits[one, column] = True
+    return hits
+
+
+def _average_precisions(queries: Sequence[_Query]) -> npt.NDArray[np.float64] | None:
+    """AP at each threshold over these queries; None without any true mask."""
+    truths = sum(query.truths for query in queries)
+    if not truths:
+        return None
+    scores = np.concatenate([query.scores for query in queries])
+    # Equal scores keep the order in which they were added.
+    order = np.argsort(-scores, kind='stable')
+    hits = np.concatenate([query.hits for query in queries])[order]
+    precision = np.cumsum(hits, axis=0) / np.arange(1, len(hits) + 1)[:, None]
+    envelope = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
+    # Recall grows by 1 / truths at every hit: the area under the envelope is a sum over hits.
+    result: npt.NDArray[np.float64] = np.where(hits, envelope, 0.0).sum(axis=0) / truths
+    return result
