@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instructsam.training import losses
@@ -36,6 +36,7 @@ def test_dice_of_a_perfect_mask_is_zero_and_of_a_wrong_one_near_one():
 boxes = st.tuples(*[st.floats(0.05, 0.95)] * 2, *[st.floats(0.02, 0.5)] * 2)
 
 
+@settings(deadline=None)  # torch's first call loads kernels
 @given(boxes, boxes)
 def test_giou_loss_is_symmetric_bounded_and_zero_for_equal_boxes(a, b):
     first, second = torch.tensor(a, dtype=torch.float64), torch.tensor(b, dtype=torch.float64)
@@ -143,8 +144,8 @@ def test_muon_shared_between_processes_takes_the_same_step():
 
 
 def test_rates_warm_up_hold_and_decay():
-    settings = OptimizerSettings(warmup=0.1, decay=0.4)
-    values = [rate(settings, s, 100) for s in range(100)]
+    steady = OptimizerSettings(warmup=0.1, decay=0.4)
+    values = [rate(steady, s, 100) for s in range(100)]
     assert values[0] == pytest.approx(0.1) and values[10] == 1.0 and values[59] == 1.0
     assert values[80] == pytest.approx(0.5) and values[99] <= 0.03
     cosine = OptimizerSettings(warmup=0.1, schedule='cosine')
@@ -181,9 +182,9 @@ def test_cells_are_named_by_the_object_that_covers_them():
 
 
 def test_settings_read_recipes_and_overrides():
-    settings = TrainingSettings.load('tabletop-cpu', ['optimizer.lr=1e-3', 'steps=7'])
-    assert settings.optimizer.lr == 1e-3 and settings.steps == 7
-    assert TrainingSettings.from_dict(settings.to_dict()) == settings
+    recipe = TrainingSettings.load('tabletop-cpu', ['optimizer.lr=1e-3', 'steps=7'])
+    assert recipe.optimizer.lr == 1e-3 and recipe.steps == 7
+    assert TrainingSettings.from_dict(recipe.to_dict()) == recipe
 
 
 @pytest.mark.parametrize(('override', 'named'), [

@@ -45,8 +45,8 @@ def network(tokenizer):
 def settings(output, **changes):
     values = {
         'output': str(output), 'steps': 4, 'log_every': 2, 'save_every': 2,
-        'network': TINY.__dict__, 'data': {'images_per_batch': 1, 'workers': 0,
-                                           'sizes': [[160, 120]]}, **changes}
+        'network': TINY.__dict__, 'data': {
+            'images_per_batch': 1, 'workers': 0, 'sizes': [[160, 120]], 'anchor_frames': 8}, **changes}
     return TrainingSettings.from_dict(values)
 
 

@@ -40,12 +40,12 @@ class DenseHead(nn.Module):
     def __init__(self, channels: int, categories: int, colors: int, detail: int) -> None:
         super().__init__()
         self.sizes = (categories + 1, colors, 4, detail ** 2)
-        self.norm = nn.LayerNorm(channels)
+        # no norm before it: features whose scale is free grow until the detector drowns in them
         self.read = nn.Linear(channels, sum(self.sizes))
 
     def forward(self, cells: Tensor, target: DenseTarget) -> tuple[Tensor, Tensor]:
         """Return the loss, and the share of object cells whose category is right."""
-        category, color, box, cover = self.read(self.norm(cells)).float().split(self.sizes, -1)
+        category, color, box, cover = self.read(cells).float().split(self.sizes, -1)
         background = self.sizes[0] - 1
         shown = (target.category >= 0) & (target.category != background)
         # objects cover a tenth of a frame: background cells count a quarter

@@ -55,7 +55,7 @@ class DataSettings:
     """Where samples come from and how many make a batch.
 
     ``source`` is ``tabletop`` or the path of a JSON-lines file (see ``training/recorded.py``).
-    ``mask_share`` of the phrases with objects have their masks predicted (the costly part);
+    ``anchor_frames`` are looked at to place the slots; ``mask_share`` of the phrases with objects have their masks predicted (the costly part);
     ``sizes`` are the (width, height) in pixels of rendered frames; each batch draws one.
     """
 
@@ -66,6 +66,7 @@ class DataSettings:
     workers: int = 1
     sizes: tuple[tuple[int, int], ...] = ((320, 240), (320, 240), (320, 240), (384, 216))
     seed: int = 0
+    anchor_frames: int = 120
 
 
 @dataclass

@@ -175,10 +175,10 @@ def make_batches(settings: DataSettings, collate: Collator) -> Dataset[TrainingB
     return RecordedBatches(settings, collate)
 
 
-def tabletop_centres(settings: DataSettings, frames: int) -> np.ndarray:
+def tabletop_centres(settings: DataSettings) -> np.ndarray:
     """Centres of the objects in the first training frames, [N, 2] in 0..1 of the image."""
     centres = []
-    for index in range(frames):
+    for index in range(settings.anchor_frames):
         width, height = settings.sizes[index % len(settings.sizes)]
         rng = np.random.default_rng((settings.seed, 1 << 30, index))
         frame = sample_frame(rng, width=width, height=height)

@@ -64,6 +64,7 @@ class Trainer:
 
     def __init__(self, settings: TrainingSettings, device: str = 'auto') -> None:
         self.settings = settings
+        model, self.tokenizer, self.anchors = self._start()
         self.accelerator = Accelerator(
             cpu=device == 'cpu' or not torch.cuda.is_available(),
             mixed_precision='bf16' if settings.precision == 'bf16' else 'no')
@@ -74,7 +75,6 @@ class Trainer:
         self.step = 0
         self.seconds = 0.0
 
-        model, self.tokenizer, self.anchors = self._start()
         dense = settings.data.source == 'tabletop'
         freeze_unused(model)
         for name, p in model.named_parameters():
@@ -177,6 +177,7 @@ class Trainer:
 
     def _start(self) -> tuple[InstructSAM, PreTrainedTokenizerBase, np.ndarray | None]:
         settings = self.settings
+        torch.manual_seed(settings.seed)
         if settings.start != 'scratch':
             model = InstructSAM.from_pretrained(settings.start, dtype=torch.float32)
             tokenizer = AutoTokenizer.from_pretrained(checkpoint.resolve(settings.start))
@@ -188,7 +189,7 @@ class Trainer:
             return model, tokenizer, anchors
         tokenizer = build_tokenizer()
         config = scratch_config(settings.network, tokenizer, settings.attention)
-        anchors = fit_anchors(tabletop_centres(settings.data, frames=120),
+        anchors = fit_anchors(tabletop_centres(settings.data),
                               settings.network.num_queries, settings.seed)
         model = InstructSAM(config)
         initialise(model, anchors, settings.seed)
