@@ -46,7 +46,8 @@ def settings(output, **changes):
     values = {
         'output': str(output), 'steps': 4, 'log_every': 2, 'save_every': 2,
         'network': TINY.__dict__, 'data': {
-            'images_per_batch': 1, 'workers': 0, 'sizes': [[160, 120]], 'anchor_frames': 8}, **changes}
+            'images_per_batch': 1, 'workers': 0, 'sizes': [[160, 120]],
+            'anchor_frames': 8}, **changes}
     return TrainingSettings.from_dict(values)
 
 

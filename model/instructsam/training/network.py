@@ -112,8 +112,8 @@ def initialise(model: InstructSAM, anchors: np.ndarray, seed: int) -> None:
     for part in (detector, backbone.mask_hidden_fcs, backbone.text_hidden_fcs):
         for module in part.modules():
             _initialise_layer(module)
-    # token embeddings have std 0.02; phrases should enter the detector at the scale of slots
-    next(backbone.text_hidden_fcs[0].parameters()).mul_(1 / 0.02)
+    # token embeddings have std 0.02 and grow to about 0.1; phrases enter the detector near 1
+    next(backbone.text_hidden_fcs[0].parameters()).mul_(15)
     nn.init.normal_(detector.vision_encoder.backbone.embeddings.position_embeddings, std=0.02)
     detector.mask_decoder.mask_embedder.layers[-1].weight.mul_(0.15)
 

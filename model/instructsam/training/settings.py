@@ -54,9 +54,10 @@ class NetworkSize:
 class DataSettings:
     """Where samples come from and how many make a batch.
 
-    ``source`` is ``tabletop`` or the path of a JSON-lines file (see ``training/recorded.py``).
-    ``anchor_frames`` are looked at to place the slots; ``mask_share`` of the phrases with objects have their masks predicted (the costly part);
-    ``sizes`` are the (width, height) in pixels of rendered frames; each batch draws one.
+    ``source`` is ``tabletop`` or the path of a JSON-lines file (see ``training/sources.py``).
+    ``mask_share`` of the phrases with objects have their masks predicted (the costly part);
+    ``sizes`` are the (width, height) in pixels of rendered frames, batches take them in turn;
+    ``anchor_frames`` are looked at to place the slots.
     """
 
     source: str = 'tabletop'
