@@ -288,3 +288,11 @@ def test_the_look_of_the_picture_keeps_vivid_colours_apart(frames):
 def test_a_hopelessly_small_image_is_refused_with_a_remedy():
     with pytest.raises(RuntimeError, match='larger image'):
         sample_frame(np.random.default_rng(0), width=2, height=2)
+
+
+@pytest.mark.parametrize('size', [(1280, 720), (1920, 1080)])
+def test_large_frames_are_rendered(size):
+    width, height = size
+    frame = sample_frame(np.random.default_rng(1), width=width, height=height)
+    assert frame.image.shape == (height, width, 3)
+    assert len(frame.scene.objects) >= 2

@@ -109,6 +109,15 @@ def _unevenness(look: Appearance, height: int, width: int) -> np.ndarray:
     return field
 
 
+def _noise(seed: int, count: int) -> np.ndarray:
+    """Return standard normal noise, float32 [count]: a window of the bank, or drawn if larger."""
+    bank = noise_bank()
+    if count >= bank.size:
+        return np.random.default_rng(seed).standard_normal(count, dtype=np.float32)
+    offset = seed % (bank.size - count)
+    return bank[offset : offset + count]
+
+
 def develop(image: np.ndarray, look: Appearance) -> np.ndarray:
     """Turn display-valued colour float32 [H, W, 3] (1 = white; overwritten) into a photo.
 
@@ -130,12 +139,10 @@ def develop(image: np.ndarray, look: Appearance) -> np.ndarray:
     image -= over
     over /= over * np.float32(8) + 1
     image += over
-    bank = noise_bank()
-    offset = look.seed % (bank.size - 3 * h * w)
-    image += bank[offset : offset + 3 * h * w].reshape(h, w, 3) * np.float32(look.noise)
+    image += _noise(look.seed, 3 * h * w).reshape(h, w, 3) * np.float32(look.noise)
     if look.chroma_noise > 0.004:
         # Colour noise is coarse: cameras smooth it more than brightness.
-        small = bank[offset // 2 :][: (h // 4) * (w // 4) * 3].reshape(h // 4, w // 4, 3)
+        small = _noise(look.seed // 2, (h // 4) * (w // 4) * 3).reshape(h // 4, w // 4, 3)
         image += cv2.resize(small * np.float32(look.chroma_noise * 0.6), (w, h))
     np.clip(image, 0, 1, out=image)
     picture = cv2.convertScaleAbs(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), alpha=255.0)
