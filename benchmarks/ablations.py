@@ -66,8 +66,8 @@ def _print(reports: dict[str, dict]) -> None:
     for name in ('all', *kinds):
         table.add_column(name, justify='right')
     for name, report in reports.items():
-        table.add_row(name, f'{report["overall"]["giou"]:.3f}', *(
-            f'{report["by_kind"][k]["giou"]:.3f}' if k in report['by_kind'] else '' for k in kinds))
+        table.add_row(name, f'{report["overall"]["gIoU"]:.3f}', *(
+            f'{report["by_kind"][k]["gIoU"]:.3f}' if k in report['by_kind'] else '' for k in kinds))
     Console(width=140).print(table)
 
 
