@@ -15,12 +15,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import cv2
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from instructsam.segmenter import InstructSAMSegmenter
+from instructsam_ros.perception.images import read_image
 
 
 def main() -> None:
@@ -41,16 +41,16 @@ def main() -> None:
     for label, instruction in options.ask:
         values = []
         for frame in frames:
-            image = cv2.cvtColor(cv2.imread(str(frame)), cv2.COLOR_BGR2RGB)
-            labels = cv2.imread(str(frame.parent / f'labels_{frame.stem[-3:]}.png'),
-                                cv2.IMREAD_UNCHANGED)
-            truth = labels == int(label) if int(label) else np.zeros(labels.shape, bool)
-            found = np.zeros(labels.shape, bool)
+            image = read_image(frame)
+            # a grey label image comes back with its number in every channel
+            labels = read_image(frame.parent / f'labels_{frame.stem[-3:]}.png')[..., 0]
+            truth = np.equal(labels, int(label)) & (int(label) > 0)
             result = segmenter.segment(image, instruction, threshold=options.threshold)
+            found = np.zeros(truth.shape, np.bool_)
             for instance in result.instances:
-                found |= instance.mask
-            union = (found | truth).sum()
-            values.append(float((found & truth).sum() / union) if union else 1.0)
+                found = found | instance.mask
+            union = np.count_nonzero(found | truth)
+            values.append(np.count_nonzero(found & truth) / union if union else 1.0)
         table.add_row(instruction, label, f'{np.mean(values):.3f}', f'{np.median(values):.3f}',
                       *(f'{v:.2f}' for v in values))
     Console(width=140).print(table)
