@@ -17,6 +17,8 @@ Points = NDArray[np.float32]
 _TRIM = 0.003
 # more of them at the top: depth noise lifts a flat top's highest points, outlines do not widen
 _TRIM_HEIGHT = 0.015
+# metres: planners refuse boxes without a volume, and no depth camera sees less
+_THINNEST = 1e-3
 # a rectangle must save this share of area before its direction means anything
 _MIN_SAVING = 0.04
 _HULL_POINTS = 500
@@ -113,7 +115,8 @@ def fit_box(
     centre = np.append(middle[0] * axis + middle[1] * across, (bottom + top) / 2)
     if sides[1] > sides[0]:
         axis, sides, guessed[:2] = across, sides[::-1], guessed[1::-1].copy()
-    return LevelBox(centre, axis, np.append(sides, top - bottom), guessed)
+    size = np.maximum(np.append(sides, top - bottom), _THINNEST)
+    return LevelBox(centre, axis, size, guessed)
 
 
 def _extent(values: Points, trim: float) -> Array:
