@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 
 import numpy as np
+from rich import box
 from rich.markup import escape as plain
 from rich.table import Table
 
@@ -67,15 +68,19 @@ class DemoStep:
 
 def comparison_table(steps: Sequence[DemoStep]) -> Table:
     """Return the table of targets beside the truth."""
-    table = Table(title='Targets beside the truth', title_justify='left')
-    for name, justify in (('frame', 'right'), ('instruction', 'left'), ('wanted', 'left'),
-                          ('found', 'left'), ('IoU', 'right'), ('distance m', 'right'),
-                          ('error mm', 'right'), ('centre mm', 'right'),
-                          ('', 'left')):
-        table.add_column(name, justify=justify, overflow='fold')  # type: ignore[arg-type]
+    table = Table(title='Targets beside the truth', title_justify='left',
+                  box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column('', justify='right', no_wrap=True)
+    # sentences get what 80 columns leave, not the first six of them
+    table.add_column('instruction', min_width=18, max_width=30)
+    for name in ('wanted', 'found'):
+        table.add_column(name, min_width=7, max_width=12)
+    for name in ('IoU', 'm', 'error\nmm'):
+        table.add_column(name, justify='right', no_wrap=True)
+    table.add_column('', min_width=8)
     for step in steps:
         rows = [_row(one) for one in step.comparisons]
-        rows = rows or [['-', '-', '', '', '', '', 'nothing, rightly']]
+        rows = rows or [['-', '-', '', '', '', 'nothing, rightly']]
         for number, row in enumerate(rows):
             head = [str(step.frame), plain(step.instruction)] if number == 0 else ['', '']
             verdict = row[-1]
@@ -122,7 +127,6 @@ def _row(one: Comparison) -> list[str]:
         f'{one.iou:.2f}' if one.wanted and one.found else '',
         '' if one.distance is None else f'{one.distance:.3f}',
         '' if one.distance_error is None else f'{1000 * one.distance_error:.1f}',
-        '' if one.centre_error is None else f'{1000 * one.centre_error:.1f}',
         one.verdict,
     ]
 
