@@ -3,8 +3,11 @@
 """Frame and instruction in; instances and targets out. One direction, no callbacks."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from instructsam_ros.perception.frame import Frame
 from instructsam_ros.perception.instruction import clean_instruction
@@ -41,16 +44,27 @@ class PerceptionPipeline:
         self.projector = projector or Projector()
 
     def run(
-        self, frame: Frame, instruction: str, *, threshold: float | None = None
+        self,
+        frame: Frame,
+        instruction: str,
+        *,
+        threshold: float | None = None,
+        locate: Callable[[], NDArray[np.float64] | None] | None = None,
     ) -> PerceptionResult:
-        """Process one frame. Raises ValueError for an unusable instruction or frame."""
+        """Process one frame. Raises ValueError for an unusable instruction or frame.
+
+        ``locate`` stands in for ``frame.camera_pose`` (same meaning) and is asked only when the
+        pose is needed, after segmenting: a live source has had time to learn it by then.
+        """
         instruction = clean_instruction(instruction)
         start = time.perf_counter()
         segmentation = self.segmenter.segment(frame.image, instruction, threshold=threshold)
         segmented = time.perf_counter()
-        rotation = None if frame.camera_pose is None else frame.camera_pose[:3, :3]
+        pose = frame.camera_pose if locate is None else locate()
+        rotation = None if pose is None else pose[:3, :3]
+        located = time.perf_counter()
         targets = self.projector.project(
             segmentation.instances, frame.depth, frame.camera, rotation
         )
-        timings = {'segment': segmented - start, 'project': time.perf_counter() - segmented}
+        timings = {'segment': segmented - start, 'project': time.perf_counter() - located}
         return PerceptionResult(instruction, frame.stamp, segmentation, targets, timings)
