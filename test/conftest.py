@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,26 @@ def shared_dir() -> Path:
     if not (path / 'parity' / 'golden.safetensors').is_file():
         pytest.skip(f'no shared test data in {path}')
     return path
+
+
+# Only this machine; discovery by multicast over the loopback interface, as many processes as wanted.
+LOOPBACK_ONLY = (
+    '<CycloneDDS><Domain><General><Interfaces><NetworkInterface name="lo" multicast="true"/>'
+    '</Interfaces><MaxMessageSize>65500B</MaxMessageSize></General>'
+    '<Discovery><MaxAutoParticipantIndex>200</MaxAutoParticipantIndex></Discovery>'
+    '</Domain></CycloneDDS>')
+_domains = itertools.count(os.getpid() % 50)
+
+
+@pytest.fixture
+def ros_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A ROS domain of this test's own, on this machine only; child processes inherit it."""
+    # domains up to 101 keep their ports clear of Linux's ephemeral ones
+    domain = 1 + next(_domains) % 100
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(domain))
+    monkeypatch.setenv('CYCLONEDDS_URI', LOOPBACK_ONLY)
+    monkeypatch.delenv('ROS_LOCALHOST_ONLY', raising=False)
+    yield domain
 
 
 @dataclass(frozen=True)
