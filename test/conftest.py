@@ -44,7 +44,7 @@ def shared_dir() -> Path:
     return path
 
 
-# Only this machine; discovery by multicast over the loopback interface, as many processes as wanted.
+# Only this machine: discovery by multicast over the loopback interface, for many processes.
 LOOPBACK_ONLY = (
     '<CycloneDDS><Domain><General><Interfaces><NetworkInterface name="lo" multicast="true"/>'
     '</Interfaces><MaxMessageSize>65500B</MaxMessageSize></General>'

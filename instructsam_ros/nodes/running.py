@@ -1,0 +1,78 @@
+# Copyright 2026 instructsam_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Running a node until Ctrl-C or SIGTERM, with a clean end."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+import rclpy
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.node import Node
+
+# seconds for what runs in other threads to end
+_GRACE = 5.0
+
+
+def run_node(
+    make: Callable[[], Node], args: Sequence[str] | None = None, *, threads: int = 4
+) -> int:
+    """Spin the node that ``make`` returns until it is told to end; return the exit code.
+
+    A node may have a method ``close(timeout: float) -> bool``: it ends the node's own threads and
+    says whether that worked in time. The exit code is 2 for parameters that the node refuses and
+    for arguments that rclpy does not understand. An error in a callback is logged and does not
+    end the node: a robot's perception must not vanish because of one bad message.
+    """
+    try:
+        rclpy.init(args=list(sys.argv if args is None else args))
+    except RuntimeError as error:
+        print(f'the node cannot start, --ros-args are not understood: {error}', file=sys.stderr)
+        return 2
+    try:
+        node = make()
+    except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+        print(f'the node cannot start: {error}', file=sys.stderr)
+        rclpy.try_shutdown()
+        return 2
+    executor = MultiThreadedExecutor(num_threads=threads)
+    executor.add_node(node)
+    try:
+        _spin(executor, node)
+    finally:
+        # a second Ctrl-C must not interrupt the end
+        with contextlib.suppress(KeyboardInterrupt):
+            _end(executor, node)
+    return 0
+
+
+def _spin(executor: MultiThreadedExecutor, node: Node) -> None:
+    seen: set[str] = set()
+    while rclpy.ok():
+        try:
+            executor.spin()
+        except (KeyboardInterrupt, ExternalShutdownException):
+            return
+        except Exception as error:
+            text = f'{type(error).__name__}: {error}'
+            if not rclpy.ok():
+                return
+            if text not in seen:
+                seen.add(text)
+                node.get_logger().error(f'a callback failed, the node goes on: {text}')
+
+
+def _end(executor: MultiThreadedExecutor, node: Node) -> None:
+    close: Callable[[float], bool] = getattr(node, 'close', lambda timeout: True)
+    ended = close(_GRACE)
+    ended = executor.shutdown(timeout_sec=_GRACE) and ended
+    node.destroy_node()
+    rclpy.try_shutdown()
+    if not ended:
+        # an inference or a download goes on: the interpreter would wait for it, or crash when it
+        # tears modules down under it
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
