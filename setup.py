@@ -53,5 +53,7 @@ setup(
         (SHARE, ['package.xml']),
         (f'{SHARE}/msg', files('msg/*.msg')),
         (f'{SHARE}/srv', files('srv/*.srv')),
+        (f'{SHARE}/launch', files('launch/*.yaml')),
+        (f'{SHARE}/config', files('config/*')),
     ],
 )
