@@ -8,8 +8,10 @@ READY := $(VENV)/.ready
 BIN := $(VENV)/bin
 SETUP_INPUTS := pyproject.toml setup.py constraints.txt scripts/setup_venv.py
 
-# The default pictures are small: more threads than this only wait for each other.
-export OMP_NUM_THREADS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n : 4)))
+# The default pictures are small: more threads than this only wait for each other, and one core
+# is left to whoever feeds the model.
+export OMP_NUM_THREADS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); \
+  echo $$((n > 4 ? 4 : n > 1 ? n - 1 : 1)))
 export TORCH TORCH_INDEX
 
 .DEFAULT_GOAL := help
@@ -23,7 +25,7 @@ help:  ## Show this list
 	@echo "  make TORCH='torch==2.12.*' ...       another torch (a requirement, wheel or address)"
 	@echo "  make TORCH_INDEX=<address>|none ...  another package index for torch"
 
-demo: $(READY)  ## Render scenes, find what sentences mean, compare with the ground truth
+demo: $(READY)  ## A drawn camera and the live node: ask for things, compare with the ground truth
 	$(BIN)/instructsam-ros demo $(ARGS)
 
 test: $(READY)  ## Run the tests

@@ -21,7 +21,7 @@ from rich.table import Table
 
 from instructsam.tabletop import splits
 from instructsam.tabletop.depth_noise import add_depth_noise
-from instructsam_ros.commands.comparison import visible_centroid
+from instructsam_ros.demo.comparison import visible_centroid
 from instructsam_ros.perception.camera import CameraModel
 from instructsam_ros.perception.projection import Projector
 

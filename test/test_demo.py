@@ -3,22 +3,33 @@
 """``instructsam-ros demo``: what it compares, prints and writes."""
 
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from stand_ins import Answer, ColorSegmenter, Found, Oracle
+from live import wait_until
+from stand_ins import Answer, Found
 
-from instructsam.tabletop import splits
 from instructsam_ros.cli import main
-from instructsam_ros.commands.comparison import TrueObject, compare, visible_centroid
-from instructsam_ros.commands.demo_page import DemoStep, summary, write_page
-from instructsam_ros.perception import segmenter as segmenter_module
+from instructsam_ros.demo.comparison import TrueObject, compare, visible_centroid
+from instructsam_ros.demo.page import DemoStep, summary, write_page
+from instructsam_ros.demo.script import requests
 from instructsam_ros.perception.camera import CameraModel
+from instructsam_ros.perception.images import read_image
 from instructsam_ros.perception.pipeline import PerceptionResult
 from instructsam_ros.perception.targets import Target, TargetGeometry, TargetStatus
 
-CHECKPOINT = Path(__file__).resolve().parents[1] / 'model' / 'checkpoints' / 'tabletop'
+ROOT = Path(__file__).resolve().parents[1]
+CHECKPOINT = ROOT / 'model' / 'checkpoints' / 'tabletop'
+needs_checkpoint = pytest.mark.skipif(
+    not (CHECKPOINT / 'model.safetensors').is_file(),
+    reason=f'no default checkpoint in {CHECKPOINT}',
+)
 
 
 def square(left, top=2, side=4):
@@ -92,64 +103,103 @@ def test_the_visible_centroid_is_the_mean_of_the_seen_points():
 def test_the_page_shows_every_step_and_escapes_words(tmp_path):
     rows = compare(result_of(square(1)), [true_object('<it>', square(1))])
     steps = [
-        DemoStep(1, 'several_instances', 'find <b>', 'a & b', '01.png', rows, 0.1),
-        DemoStep(2, 'absent', 'the unicorn', 'unicorn', '02.png', [], 0.1),
+        DemoStep(1, 'several_instances', 'topic', 'find <b>', 'a & b', '01.png', rows, 0.1, 0.1),
+        DemoStep(2, 'absent', 'voice', 'the unicorn', 'unicorn', '02.png', [], 0.1, 0.1),
     ]
     write_page(tmp_path / 'index.html', steps)
     page = (tmp_path / 'index.html').read_text()
     assert 'find &lt;b&gt;' in page
     assert '<b>' not in page
-    assert page.count('<article>') == 2
+    assert page.count('<article class=right>') == 2
     assert 'src="02.png"' in page
     assert summary(steps)[0].startswith('2 of 2')
 
 
-def demo(monkeypatch, tmp_path, stand_in, frames=3):
-    monkeypatch.setattr(segmenter_module, 'load_segmenter', lambda model, device: stand_in)
-    monkeypatch.setenv('COLUMNS', '160')
-    return main(['demo', '--frames', str(frames), '--out', str(tmp_path / 'demo')])
+def start_demo(folder, *arguments):
+    """The command as a process, in a process group of its own as a terminal gives it."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / 'model')])
+    return subprocess.Popen(
+        [sys.executable, '-m', 'instructsam_ros.cli', 'demo', '--device', 'cpu', '--out',
+         str(folder), *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        env={**os.environ, 'PYTHONPATH': path, 'COLUMNS': '160'})
 
 
-def test_a_perfect_model_scores_perfectly(monkeypatch, tmp_path, capsys):
-    oracle = Oracle([splits.load('test', index) for index in range(3)])
-    assert demo(monkeypatch, tmp_path, oracle) == 0
-    printed = capsys.readouterr().out
-    assert '6 of 6 instructions answered exactly right' in printed
-    assert 'Median IoU' in printed
+def node_processes(log):
+    """Numbers of the processes that the demo's log names as started."""
+    return [int(number) for number in re.findall(r'started, process (\d+)', log.read_text())]
+
+
+def is_running(number):
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@needs_checkpoint
+def test_the_live_demo_asks_by_every_way_and_judges_the_answers(ros_domain, tmp_path):
+    process = start_demo(tmp_path / 'demo', '--scenes', '2', '--instructions', '3')
+    printed, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, printed
+    assert ' of 6 instructions answered exactly right' in printed
     folder = tmp_path / 'demo'
+    for way in ('(topic)', '(voice)', '(service)'):
+        assert printed.count(way) == 2, printed
     entries = json.loads((folder / 'result.json').read_text())['results']
     assert len(entries) == 6
     page = (folder / 'index.html').read_text()
     for entry in entries:
-        assert (folder / entry['overlay']).is_file()
+        # a picture of the right size, with something drawn in or not
+        assert read_image(folder / entry['overlay']).shape == (480, 640, 3)
         assert f'src="{entry["overlay"]}"' in page
-    # kinds take turns, so the first frames already show several
-    assert len({entry['overlay'].split('_', 2)[2] for entry in entries}) >= 4
+    assert len({entry['overlay'].split('_', 1)[1] for entry in entries}) == 6  # six kinds
+    log = folder / 'nodes.log'
+    assert log.read_text().count('ended with exit code 0') == 2
+    assert len(node_processes(log)) == 2
+    assert not any(is_running(number) for number in node_processes(log))
 
 
-def test_a_wrong_model_is_told_so(monkeypatch, tmp_path, capsys):
-    assert demo(monkeypatch, tmp_path, ColorSegmenter(), frames=2) == 0
-    printed = capsys.readouterr().out
-    assert 'missed' in printed
-    assert '4 of 4' not in printed
+@needs_checkpoint
+def test_ctrl_c_ends_both_processes_and_keeps_what_was_answered(ros_domain, tmp_path):
+    folder = tmp_path / 'demo'
+    process = start_demo(folder, '--scenes', '50')
+    # the staging folder gets a picture with each answer
+    wait_until(lambda: list(folder.glob('.instructsam-*/*.jpg')), timeout=120)
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, printed
+    assert 'interrupted' in printed
+    assert list(folder.glob('*.jpg'))
+    assert (folder / 'index.html').is_file()
+    assert not list(folder.glob('.instructsam-*'))
+    assert not any(is_running(number) for number in node_processes(folder / 'nodes.log'))
 
 
-@pytest.mark.parametrize('frames', ['0', '-1', 'many', '301'])
-def test_senseless_frame_counts_are_refused(frames, capsys):
+def test_a_model_that_fails_to_load_ends_the_demo_with_its_reason(ros_domain, tmp_path):
+    process = start_demo(tmp_path / 'demo', '--model', str(tmp_path / 'nothing'))
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode == 2, printed
+    assert str(tmp_path / 'nothing') in ''.join(printed.split('\n'))
+    assert 'Traceback' not in printed
+
+
+@pytest.mark.parametrize('count', ['0', '-1', 'many', '101'])
+def test_senseless_counts_are_refused(count, capsys):
     with pytest.raises(SystemExit) as error:
-        main(['demo', '--frames', frames])
+        main(['demo', '--scenes', count])
     assert error.value.code == 2
     assert 'whole number' in capsys.readouterr().err
 
 
-@pytest.mark.skipif(
-    not (CHECKPOINT / 'model.safetensors').is_file(),
-    reason=f'no default checkpoint in {CHECKPOINT}',
-)
-def test_the_default_checkpoint_gets_most_of_the_demo_right(tmp_path, capsys):
-    assert main(['demo', '--frames', '3', '--device', 'cpu', '--out', str(tmp_path / 'd')]) == 0
-    printed = capsys.readouterr().out
-    right, _, rest = printed.partition(' of 6 instructions')
-    assert rest
-    # a broken path gets one right by chance, the absent one
-    assert int(right.split()[-1]) >= 2
+def test_the_script_takes_kinds_and_ways_in_turn_and_names_what_is_wanted():
+    asked = list(requests(0, 3, 3, width=320, height=240))
+    assert [one.scene for one in asked] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert [one.way for one in asked[:4]] == ['topic', 'voice', 'service', 'topic']
+    # nine kinds; a scene without a kind's objects passes it to the next one
+    assert len({one.kind for one in asked}) >= 7
+    assert asked == list(requests(0, 3, 3, width=320, height=240))
+    for one in asked:
+        assert (not one.wanted) == (one.kind == 'absent')
+        assert all(number >= 1 for number in one.wanted)

@@ -15,7 +15,7 @@ from stand_ins import Found
 
 from instructsam.tabletop.depth_noise import add_depth_noise
 from instructsam.tabletop.render import sample_frame
-from instructsam_ros.commands.comparison import visible_centroid
+from instructsam_ros.demo.comparison import visible_centroid
 from instructsam_ros.perception.camera import CameraModel
 from instructsam_ros.perception.camera_file import read_camera_file
 from instructsam_ros.perception.images import read_depth

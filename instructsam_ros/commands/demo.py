@@ -1,12 +1,13 @@
 # Copyright 2026 instructsam_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""``instructsam-ros demo``: drawn tabletop frames, many kinds of instructions, and the truth."""
+"""``instructsam-ros demo``: camera and perception as two processes, asked for things and judged."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,166 +15,141 @@ from instructsam_ros.commands.options import add_model_options
 
 # what takes long to import is imported where it is used: --help must answer at once
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from rich.console import Console
 
-    from instructsam.tabletop.grammar import Instruction
-    from instructsam.tabletop.render import TabletopFrame
-    from instructsam_ros.commands.comparison import TrueObject
-    from instructsam_ros.commands.demo_page import DemoStep
-    from instructsam_ros.perception.camera import CameraModel
-    from instructsam_ros.perception.frame import Frame
-    from instructsam_ros.perception.pipeline import PerceptionPipeline
+    from instructsam_ros.demo.conversation import Conversation
+    from instructsam_ros.demo.page import DemoStep
+    from instructsam_ros.demo.script import Request
 
-_PER_FRAME = 2
+# seconds; a busy machine loads torch and the model slowly
+_START_TIMEOUT = 120.0
+_ANSWER_TIMEOUT = 30.0
+_WIDTH, _HEIGHT = 640, 480
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add this command's parser."""
     parser = commands.add_parser(
         'demo',
-        help='see it work on drawn tabletop frames, no camera needed',
-        description='Draws tabletop frames with noisy depth, runs instructions of many kinds on '
-        'them and prints every target beside the truth.',
+        help='see it work live on a drawn table, no camera needed',
+        description='Starts a camera over drawn tables and the perception node as two processes, '
+        'sends instructions of many kinds by topic, voice and service, and prints every target '
+        'beside the truth.',
     )
     parser.add_argument(
-        '--frames', type=_positive, default=6, metavar='N', help='default: %(default)s'
+        '--scenes', type=_count, default=3, metavar='N', help='default: %(default)s'
+    )
+    parser.add_argument(
+        '--instructions', type=_count, default=4, metavar='N',
+        help='instructions about each scene, at most 9 (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--seed', type=int, default=0, metavar='N', help='other scenes (default: %(default)s)'
     )
     add_model_options(parser)
     parser.add_argument(
         '--out',
         default='instructsam_demo',
         metavar='DIR',
-        help='folder for pictures, result.json and index.html (default: %(default)s)',
+        help='folder for pictures, logs, result.json and index.html (default: %(default)s)',
     )
     parser.set_defaults(run=run)
 
 
-def _positive(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 300:
-        raise argparse.ArgumentTypeError(f'{text!r} is not a whole number from 1 to 300')
+def _count(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f'{text!r} is not a whole number from 1 to 100')
     return int(text)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it. Raises ValueError or FileNotFoundError for what the user can mend."""
+    """Do it. Raises ValueError or OSError for what the user can mend."""
     from rich.console import Console
 
     console = Console()
     console.print(
-        f'Drawing {options.frames} tabletop frames that the model has never seen, with noisy '
-        'depth, and asking it for things.'
+        'A camera moves over drawn tables that the model has never seen; a second process, the '
+        'perception node, is asked for things by topic, by voice and by service.'
     )
-    begin = time.perf_counter()
-    with console.status('loading the model'):
-        from instructsam_ros.commands.demo_page import comparison_table, summary, write_page
-        from instructsam_ros.perception.pipeline import PerceptionPipeline
-        from instructsam_ros.perception.results import result_document, staged_output
-        from instructsam_ros.perception.segmenter import load_segmenter
+    _stay_on_this_machine()
+    from instructsam_ros.demo.page import summary, write_page
+    from instructsam_ros.perception.results import result_document, staged_output
 
-        pipeline = PerceptionPipeline(load_segmenter(options.model, options.device))
-    folder = Path(options.out)
-    steps, records = [], []
-    with staged_output(folder) as staging, console.status('looking') as status:
-        for number, step, record in _steps(options, pipeline, staging):
-            status.update(f'frame {number + 1} of {options.frames}')
-            steps.append(step)
-            records.append(record)
+    begin = time.perf_counter()
+    steps: list[DemoStep] = []
+    records: list[dict[str, object]] = []
+    interrupted = False
+    with staged_output(Path(options.out)) as staging:
+        try:
+            _talk(options, console, staging, steps, records)
+        except KeyboardInterrupt:
+            # what was answered until now is worth a page
+            interrupted = True
+            console.print('[yellow]interrupted[/]')
         (staging / 'result.json').write_text(result_document(records), encoding='utf-8')
         write_page(staging / 'index.html', steps)
-    console.print(comparison_table(steps))
     for line in summary(steps):
         console.print(line)
-    seconds = time.perf_counter() - begin
-    console.print(f'{len(steps)} instructions in {seconds:.0f} s, loading included.')
-    console.print(f'Pictures: open {folder / "index.html"}', soft_wrap=True)
-    return 0
+    console.print(f'{len(steps)} instructions in {time.perf_counter() - begin:.0f} s, '
+                  'starting both processes included.')
+    console.print(f'Pictures: open {Path(options.out) / "index.html"}', soft_wrap=True)
+    return 130 if interrupted else 0
 
 
-def _steps(
-    options: argparse.Namespace, pipeline: PerceptionPipeline, staging: Path
-) -> Iterator[tuple[int, DemoStep, dict[str, object]]]:
-    """Run the demo's instructions one after the other; write their pictures."""
-    import numpy as np
+def _stay_on_this_machine() -> None:
+    """Keep the demo's topics off the network, unless the user has set discovery up."""
+    if not {'CYCLONEDDS_URI', 'ROS_LOCALHOST_ONLY', 'ROS_STATIC_PEERS'} & os.environ.keys():
+        os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
 
-    from instructsam.tabletop import splits
-    from instructsam_ros.commands.comparison import compare
-    from instructsam_ros.commands.demo_page import DemoStep
-    from instructsam_ros.perception.drawing import draw_overlay
-    from instructsam_ros.perception.images import write_image
+
+def _talk(
+    options: argparse.Namespace, console: Console, staging: Path, steps: list[DemoStep],
+    records: list[dict[str, object]],
+) -> None:
+    """Ask for everything, and fill steps and records as answers come."""
+    from rich.live import Live
+
+    from instructsam_ros.demo.nodes import DemoNodes
+    from instructsam_ros.demo.page import comparison_table
+    from instructsam_ros.demo.script import requests
+
+    arguments = {
+        'seed': str(options.seed), 'width': str(_WIDTH), 'height': str(_HEIGHT),
+        'rate': '15.0', 'device': options.device, 'model': options.model or '',
+        'score_threshold': str(options.threshold or 0.0),
+    }
+    with DemoNodes(arguments, staging / 'nodes.log') as nodes:
+        from instructsam_ros.demo.conversation import Conversation
+
+        with contextlib.closing(Conversation(nodes.failure)) as conversation:
+            with console.status('both processes start, the model is loaded'):
+                conversation.wait_until_ready(_START_TIMEOUT)
+            with Live(console=console, auto_refresh=False, vertical_overflow='visible') as live:
+                for request in requests(
+                        options.seed, options.scenes, options.instructions,
+                        width=_WIDTH, height=_HEIGHT):
+                    conversation.show_scene(request.scene, _START_TIMEOUT)
+                    step, record = _ask(conversation, request, staging, len(steps) + 1)
+                    steps.append(step)
+                    records.append(record)
+                    live.update(comparison_table(steps), refresh=True)
+
+
+def _ask(
+    conversation: Conversation, request: Request, staging: Path, number: int
+) -> tuple[DemoStep, dict[str, object]]:
+    """Ask for one thing, keep its picture, and compare the answer with the truth."""
+    from instructsam_ros.demo.comparison import compare
+    from instructsam_ros.demo.page import DemoStep
     from instructsam_ros.perception.results import result_record
 
-    shown: dict[str, int] = {}
-    for index in range(options.frames):
-        sample = splits.load('test', index)
-        frame, camera = _camera_frame(sample.frame, np.random.default_rng(index))
-        for turn, instruction in enumerate(_varied(sample.instructions, shown)):
-            result = pipeline.run(frame, instruction.text, threshold=options.threshold)
-            wanted = [
-                _truth(sample.frame, camera, number)
-                for phrase in instruction.phrases
-                for number in phrase.objects
-            ]
-            picture = f'{index + 1:02d}_{turn + 1}_{instruction.kind}.png'
-            overlay = draw_overlay(
-                frame.image,
-                result.segmentation.instances,
-                result.targets,
-                caption=instruction.text,
-            )
-            write_image(staging / picture, overlay)
-            shape = (frame.image.shape[0], frame.image.shape[1])
-            step = DemoStep(
-                index + 1,
-                instruction.kind,
-                instruction.text,
-                result.segmentation.answer,
-                picture,
-                compare(result, wanted),
-                sum(result.timings.values()),
-            )
-            yield index, step, result_record(result, f'tabletop:test:{index}', shape, picture)
-
-
-def _camera_frame(
-    drawn: TabletopFrame, rng: np.random.Generator
-) -> tuple[Frame, CameraModel]:
-    """What a depth camera would deliver of a drawn frame."""
-    from instructsam.tabletop.depth_noise import add_depth_noise
-    from instructsam_ros.perception.camera import CameraModel
-    from instructsam_ros.perception.frame import Frame
-
-    camera = drawn.scene.camera
-    model = CameraModel.from_k(camera.K, camera.width, camera.height)
-    depth = add_depth_noise(drawn.depth, rng, image=drawn.image, focal=float(camera.K[0, 0]))
-    return Frame(drawn.image, depth, model, camera.pose), model
-
-
-def _varied(
-    instructions: tuple[Instruction, ...], shown: dict[str, int]
-) -> list[Instruction]:
-    """Choose the frame's instructions whose kinds were shown least; count them."""
-    chosen: list[Instruction] = []
-    for _ in range(min(_PER_FRAME, len(instructions))):
-        rest = [one for one in instructions if all(one is not other for other in chosen)]
-        best = min(rest, key=lambda one: shown.get(one.kind, 0))
-        shown[best.kind] = shown.get(best.kind, 0) + 1
-        chosen.append(best)
-    return chosen
-
-
-def _truth(drawn: TabletopFrame, camera: CameraModel, number: int) -> TrueObject:
-    import numpy as np
-
-    from instructsam_ros.commands.comparison import TrueObject, visible_centroid
-
-    thing = drawn.scene.objects[number]
-    to_camera = np.linalg.inv(drawn.scene.camera.pose)
-    mask: NDArray[np.bool_] = drawn.mask(number)
-    return TrueObject(
-        f'{thing.color} {thing.category}',
-        mask,
-        visible_centroid(mask, drawn.depth, camera),
-        (to_camera @ thing.pose)[:3, 3],
-        np.asarray(thing.size, np.float64),
-    )
+    reply = conversation.ask(request.text, request.way, request.scene, _ANSWER_TIMEOUT)
+    picture = f'{number:02d}_{request.kind}.jpg'
+    (staging / picture).write_bytes(reply.overlay)
+    wanted = [true for identity, true in reply.truth.items() if identity in request.wanted]
+    step = DemoStep(
+        request.scene + 1, request.kind, request.way, request.text,
+        reply.result.segmentation.answer, picture, compare(reply.result, wanted),
+        reply.seconds, reply.latency)
+    source = f'tabletop:{request.scene}:{reply.result.stamp:.3f}'
+    return step, result_record(reply.result, source, reply.shape, picture)

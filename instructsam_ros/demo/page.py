@@ -1,6 +1,6 @@
 # Copyright 2026 instructsam_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How the demo tells what happened: a table, a summary and a page with the pictures."""
+"""How the demo tells what happened: a live table, a summary and a page with the pictures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,22 +12,27 @@ from rich import box
 from rich.markup import escape as plain
 from rich.table import Table
 
-from instructsam_ros.commands.comparison import Comparison
+from instructsam_ros.demo.comparison import Comparison
 
 _STYLES = {'found': 'green', 'missed': 'red', 'wrong': 'red', 'nothing, rightly': 'green'}
 
 _PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>instructsam-ros demo</title>
+<html lang="en"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width"><title>instructsam-ros demo</title>
 <style>
 body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem;
         color: #222; background: #fafafa }}
-main {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(21rem, 1fr)); gap: 1rem }}
-article {{ background: #fff; border: 1px solid #ddd; border-radius: 6px; overflow: hidden }}
+main {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(min(21rem, 100%), 1fr));
+        gap: 1rem; align-items: start; margin-top: 1.5rem }}
+article {{ background: #fff; border: 1px solid #ddd; border-top: 4px solid #b00020;
+           border-radius: 6px; overflow: hidden }}
+article.right {{ border-top-color: #2e7d32 }}
 article img {{ width: 100%; display: block }}
 article div {{ padding: .6rem .8rem }}
 h2 {{ font-size: 1rem; margin: 0 }}
 small {{ color: #666 }}
 ul {{ margin: .4rem 0 0; padding-left: 1.1rem }}
+p {{ margin: .2rem 0 }}
 .bad {{ color: #b00020 }}
 </style>
 <h1>What was asked, and what was found</h1>
@@ -43,22 +48,26 @@ class DemoStep:
     """One instruction of the demo and what came of it.
 
     Attributes:
-        frame: 1-based number of the frame.
+        scene: number of the scene, from 1.
         kind: the instruction's kind, as the grammar names it.
+        way: how it was sent: topic, voice or service.
         instruction, answer: what was asked and what the model said.
         picture: file name of the overlay.
         comparisons: one per wanted object or found instance; empty when there was nothing to find
             and nothing was found.
-        seconds: for segmentation and projection.
+        seconds: from sending the instruction to its first targets.
+        latency: seconds from the picture's stamp to its targets.
     """
 
-    frame: int
+    scene: int
     kind: str
+    way: str
     instruction: str
     answer: str
     picture: str
     comparisons: Sequence[Comparison]
     seconds: float
+    latency: float
 
     @property
     def right(self) -> bool:
@@ -78,13 +87,17 @@ def comparison_table(steps: Sequence[DemoStep]) -> Table:
     for name in ('IoU', 'm', 'error\nmm'):
         table.add_column(name, justify='right', no_wrap=True)
     table.add_column('', min_width=8)
+    table.add_column('s', justify='right', no_wrap=True)
     for step in steps:
         rows = [_row(one) for one in step.comparisons]
         rows = rows or [['-', '-', '', '', '', 'nothing, rightly']]
         for number, row in enumerate(rows):
-            head = [str(step.frame), plain(step.instruction)] if number == 0 else ['', '']
+            head, tail = ['', ''], ''
+            if number == 0:
+                head = [str(step.scene), f'{plain(step.instruction)} [dim]({step.way})[/]']
+                tail = f'{step.seconds:.2f}'
             verdict = row[-1]
-            table.add_row(*head, *row[:-1], f'[{_STYLES[verdict]}]{verdict}[/]')
+            table.add_row(*head, *row[:-1], f'[{_STYLES[verdict]}]{verdict}[/]', tail)
         table.add_section()
     return table
 
@@ -107,9 +120,15 @@ def summary(steps: Sequence[DemoStep]) -> list[str]:
             f'Median errors: distance {distance:.1f} mm, centroid of the visible surface '
             f'{centroid:.1f} mm, centre of the whole object {centre:.1f} mm.'
         )
-    lines.append(
-        f'Median time per instruction: {1000 * np.median([s.seconds for s in steps]):.0f} ms.'
-    )
+    if steps:
+        waited, latency = (
+            1000 * float(np.median([getattr(step, name) for step in steps]))
+            for name in ('seconds', 'latency')
+        )
+        lines.append(
+            f'Median times: {waited:.0f} ms from an instruction to its targets, {latency:.0f} ms '
+            "from a picture's stamp to its targets."
+        )
     return lines
 
 
@@ -135,11 +154,13 @@ def _article(step: DemoStep) -> str:
     items = ''.join(f'<li{_mark(one)}>{escape(_sentence(one))}</li>' for one in step.comparisons)
     items = items or '<li>nothing to find, nothing found</li>'
     name = escape(step.picture, quote=True)
+    judged = ' class=right' if step.right else ''
     return (
-        f'<article><a href="{name}"><img src="{name}" alt="" loading="lazy"></a><div>'
+        f'<article{judged}><a href="{name}"><img src="{name}" alt="" loading="lazy"></a><div>'
         f'<h2>{escape(step.instruction)}</h2>'
-        f'<small>frame {step.frame}, {escape(step.kind.replace("_", " "))}; the model said: '
-        f'{escape(step.answer)}</small><ul>{items}</ul></div></article>'
+        f'<small>scene {step.scene}, {escape(step.kind.replace("_", " "))}, by {step.way}; '
+        f'answered in {step.seconds:.2f} s: {escape(step.answer)}</small>'
+        f'<ul>{items}</ul></div></article>'
     )
 
 
