@@ -19,7 +19,7 @@ _GRACE = 5.0
 def run_node(
     make: Callable[[], Node], args: Sequence[str] | None = None, *, threads: int = 4
 ) -> int:
-    """Spin the node that ``make`` returns until it is told to end; return the exit code.
+    """Spin the node that ``make`` returns until it is told to end; then end the process with 0.
 
     A node may have a method ``close(timeout: float) -> bool``: it ends the node's own threads and
     says whether that worked in time. The exit code is 2 for parameters that the node refuses and
@@ -66,13 +66,12 @@ def _spin(executor: MultiThreadedExecutor, node: Node) -> None:
 
 def _end(executor: MultiThreadedExecutor, node: Node) -> None:
     close: Callable[[float], bool] = getattr(node, 'close', lambda timeout: True)
-    ended = close(_GRACE)
-    ended = executor.shutdown(timeout_sec=_GRACE) and ended
+    close(_GRACE)
+    executor.shutdown(timeout_sec=_GRACE)
     node.destroy_node()
     rclpy.try_shutdown()
-    if not ended:
-        # an inference or a download goes on: the interpreter would wait for it, or crash when it
-        # tears modules down under it
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
+    # torch takes seconds to take itself apart, and an inference or a download that goes on in a
+    # thread would be waited for, or crash; nothing is left to lose
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)

@@ -7,6 +7,7 @@ _DONE = 'bool success\nstring message'
 SERVICES = {
     'std_srvs/srv/Empty': '---\n',
     'std_srvs/srv/SetBool': f'bool data\n---\n{_DONE}',
+    'tf2_msgs/srv/FrameGraph': '---\nstring frame_yaml',
     'std_srvs/srv/Trigger': f'---\n{_DONE}',
     'action_msgs/srv/CancelGoal':
         'GoalInfo goal_info\n---\n'
