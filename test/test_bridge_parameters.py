@@ -16,7 +16,10 @@ from hypothesis import strategies as st
 from instructsam_ros.bridge.parameters import Parameters, setting, settings_of
 
 import rclpy  # isort: skip
-from rclpy.exceptions import InvalidParameterValueException  # isort: skip
+from rclpy.exceptions import (  # isort: skip
+    InvalidParameterValueException,
+    ParameterException,
+)
 from rclpy.parameter import Parameter  # isort: skip
 
 
@@ -130,7 +133,7 @@ def test_bad_given_values_stop_the_start(context: rclpy.Context,
 def test_given_values_are_checked_together_once_all_are_known(context: rclpy.Context) -> None:
     # each for itself against the default of the other would be wrong
     assert Parameters(node_with(context, near=6.0, far=7.0), Table).values.near == 6.0
-    with pytest.raises(InvalidParameterValueException, match='near must be below far'):
+    with pytest.raises(ParameterException, match='near must be below far'):
         Parameters(node_with(context, near=6.0), Table)
 
 

@@ -24,6 +24,12 @@ SOURCES = sorted([
     *SHIPPED, *ROOT.glob('*.py'), *ROOT.glob('benchmarks/*.py'), *ROOT.glob('test/**/*.py'),
     *(path for path in ROOT.glob('scripts/*') if path.is_file())])
 LONGEST_MODULE = 500
+# Modules that are called differently from what pip or rosdep installs them with.
+DISTRIBUTIONS = {
+    'cv2': 'opencv-python-headless', 'huggingface_hub': 'transformers', 'tf2_ros': 'tf2_ros_py',
+    'yaml': 'pyyaml'}
+# For type checkers; only imported by who passes one of its pictures.
+NOT_NEEDED = {'_typeshed', 'PIL'}
 
 
 def name_of(path: Path) -> str:
@@ -87,6 +93,8 @@ def test_data_files_exist_and_are_complete(metadata: dict[str, object]) -> None:
     assert all((ROOT / file).is_file() for file in listed)
     interfaces = {name_of(path) for path in [*ROOT.glob('msg/*.msg'), *ROOT.glob('srv/*.srv')]}
     assert interfaces <= set(listed)
+    assert {name_of(path) for folder in ('launch', 'config')
+            for path in (ROOT / folder).iterdir()} <= set(listed)
     assert 'package.xml' in listed
     # ament's index: a file with the package's name under resource_index/packages.
     assert ['share/ament_index/resource_index/packages', ['resource/instructsam_ros']] in data_files
@@ -110,6 +118,52 @@ def test_command_is_declared_and_importable() -> None:
     assert found
     module, function = found.groups()
     assert callable(getattr(importlib.import_module(module), function))
+
+
+def test_every_node_can_be_run_by_ros_2() -> None:
+    cmake = (ROOT / 'CMakeLists.txt').read_text()
+    nodes = {path.stem for path in (ROOT / 'instructsam_ros' / 'nodes').glob('*_node.py')}
+    assert nodes
+    for node in nodes:
+        script = ROOT / 'scripts' / node
+        assert os.access(script, os.X_OK), f'no executable scripts/{node}'
+        assert f'instructsam_ros.nodes.{node}' in set(imported_modules(script))
+        assert re.search(rf'\bscripts/{node}\b', cmake), f'{node} is not installed by CMake'
+
+
+def test_a_colcon_build_installs_launch_files_and_presets() -> None:
+    folders = re.findall(
+        r'install\(DIRECTORY ([^)]*?)\s+DESTINATION share/\$\{PROJECT_NAME\}\s*\)',
+        (ROOT / 'CMakeLists.txt').read_text())
+    assert {'launch', 'config'} <= {word for group in folders for word in group.split()}
+
+
+def test_a_source_distribution_has_what_setup_py_installs(metadata: dict[str, object]) -> None:
+    data_files = metadata['data_files']
+    assert isinstance(data_files, list)
+    folders = {Path(file).parts[0] for _, files in data_files for file in files if '/' in file}
+    grafted = set(re.findall(
+        r'^graft (\w+)$', (ROOT / 'MANIFEST.in').read_text(), re.MULTILINE))
+    assert folders <= grafted
+
+
+def test_everything_that_is_imported_is_declared() -> None:
+    text = (ROOT / 'pyproject.toml').read_text().partition('[project.scripts]')[0]
+    python = re.findall(r"""["']([a-z0-9_.-]+)[<>=;]""", text)
+    manifest = ElementTree.parse(ROOT / 'package.xml').getroot()
+    ros = {one.text for one in manifest if one.tag.endswith('depend')}
+    own = {'instructsam', 'instructsam_ros'}
+    known = {*python, *ros, *own, *NOT_NEEDED, *sys.stdlib_module_names}
+    missing: dict[str, set[str]] = {}
+    for path in SHIPPED:
+        # the embedded client makes the message packages that it imports itself
+        if 'embedded' in path.parts:
+            continue
+        for name in imported_modules(path):
+            top = name.partition('.')[0]
+            if DISTRIBUTIONS.get(top, top) not in known:
+                missing.setdefault(top, set()).add(name_of(path))
+    assert missing == {}
 
 
 def test_package_init_is_empty() -> None:

@@ -25,6 +25,7 @@ from rcl_interfaces.msg import (
     ParameterDescriptor,
     SetParametersResult,
 )
+from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -170,7 +171,8 @@ class Parameters(Generic[Table]):
         """Declare every setting, values taken from the command line and parameter files.
 
         ``on_change(old, new)`` is called after each successful change. Raises rclpy's
-        InvalidParameterValueException, with the reason, for a given value that is refused.
+        InvalidParameterValueException, with the reason, for a given value that is refused, and
+        its base ParameterException for values that contradict each other.
         """
         self._settings = {one.name: one for one in settings_of(table)}
         self._lock = threading.Lock()
@@ -185,9 +187,7 @@ class Parameters(Generic[Table]):
         self._complete = True
         problem = self._problem(self._values)
         if problem:
-            from rclpy.exceptions import InvalidParameterValueException
-
-            raise InvalidParameterValueException('parameters', self._values, problem)
+            raise ParameterException('parameters contradict each other', problem)
         self._on_change = on_change
 
     _complete = False

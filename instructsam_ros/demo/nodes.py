@@ -7,6 +7,7 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -35,7 +36,9 @@ class DemoNodes:
         self._log = log.open('w', encoding='utf-8')
         self._last: deque[str] = deque(maxlen=_LAST_LINES)
         self._error = ''
-        self._runner = Runner(plan.processes, self._show)
+        # the demo is over when either of them is
+        self._runner = Runner(
+            [replace(process, ends_all=True) for process in plan.processes], self._show)
         self._thread = threading.Thread(target=self._runner.run, name='nodes', daemon=True)
 
     def failure(self) -> str:

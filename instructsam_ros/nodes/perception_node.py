@@ -198,8 +198,10 @@ class PerceptionNode(LifecycleNode):
             return ''
         if self._model.failure:
             return self._model.failure
-        mend = 'ask again in a moment' if self._state in (
-            'loading the model', 'activating') else 'activate it (ros2 lifecycle set)'
+        mends = {
+            'unconfigured': 'configure and activate it', 'inactive': 'activate it',
+            'finalized': 'start it again'}
+        mend = mends.get(self._state, 'ask again in a moment')
         return f'the node is not active ({self._state}): {mend}'
 
     def _situation(self) -> Situation:

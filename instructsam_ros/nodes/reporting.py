@@ -28,6 +28,8 @@ from instructsam_ros.perception.worker import WorkerCounters
 # stamps ahead of this machine's clock by more than that are of another clock
 _AHEAD = -0.1
 _OTHER_CLOCK = 60.0
+# share of latency_warning below which results count as in time again
+_CLEARLY_BELOW = 0.8
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,9 @@ class Reporter:
         self._latency.add(latency)
         limit = self._settings().latency_warning
         if _AHEAD <= latency <= limit:
-            self._notices.fine('latency', 'results are in time again')
+            # not at the first result a little below the limit: it would be said again and again
+            if latency <= _CLEARLY_BELOW * limit:
+                self._notices.fine('latency', 'results are in time again')
             return
         if latency < 0:
             text = (f"image stamps are {-latency:.3f} s ahead of this node's clock: synchronise "

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 import rclpy
-from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.node import Node
 
@@ -33,7 +33,8 @@ def run_node(
         return 2
     try:
         node = make()
-    except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+    except (ParameterException, RuntimeError) as error:
+        # RuntimeError: what DDS refuses, such as a CYCLONEDDS_URI that it cannot read
         print(f'the node cannot start: {error}', file=sys.stderr)
         rclpy.try_shutdown()
         return 2
