@@ -144,6 +144,9 @@ def test_the_live_demo_asks_by_every_way_and_judges_the_answers(ros_domain, tmp_
     printed, _ = process.communicate(timeout=200)
     assert process.returncode == 0, printed
     assert ' of 6 instructions answered exactly right' in printed
+    found = re.search(r'Median IoU of the (\d+) objects found: (\d\.\d+)', printed)
+    # far below the model card's figures, far above what a broken path would give
+    assert found and int(found[1]) >= 4 and float(found[2]) >= 0.6, printed
     folder = tmp_path / 'demo'
     for way in ('(topic)', '(voice)', '(service)'):
         assert printed.count(way) == 2, printed

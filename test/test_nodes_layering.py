@@ -19,7 +19,7 @@ JAZZY = {
     'rclpy.duration': {'Duration'},
     'rclpy.event_handler': {'PublisherEventCallbacks', 'SubscriptionEventCallbacks'},
     'rclpy.exceptions': {
-        'InvalidParameterTypeException', 'InvalidParameterValueException',
+        'InvalidParameterTypeException', 'InvalidParameterValueException', 'ParameterException',
         'ParameterAlreadyDeclaredException'},
     'rclpy.executors': {
         'ExternalShutdownException', 'MultiThreadedExecutor', 'SingleThreadedExecutor'},
