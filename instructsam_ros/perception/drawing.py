@@ -96,7 +96,7 @@ def _tint(
     cv2.copyTo(cv2.transform(part, mixture), inside, part)
     thickness = max(1, round(min(canvas.shape[:2]) / 300))
     # smooth lines cost time per corner: a third of them is as good to the eye
-    contours, _ = cv2.findContours(inside.copy(), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_TC89_L1)
+    contours, _ = cv2.findContours(inside, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_TC89_L1)
     # OpenCV draws into its own copy of a sliced array
     drawn = np.ascontiguousarray(part)
     cv2.drawContours(drawn, contours, -1, _INK, thickness + 1)
