@@ -402,6 +402,10 @@ def test_log_filters(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ValueError):
         for severity in (LoggingSeverity.INFO, LoggingSeverity.WARN):
             logger.log('x', severity, once=True)
+    # one place, one severity: also without a filter
+    with pytest.raises(ValueError):
+        for severity in (LoggingSeverity.INFO, LoggingSeverity.WARN):
+            logger.log('x', severity)
 
 
 def test_logs_are_published_on_rosout(node: Node) -> None:

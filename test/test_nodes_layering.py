@@ -8,21 +8,24 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / 'instructsam_ros'
-MODULES = sorted((PACKAGE / 'nodes').glob('*.py')) + sorted((PACKAGE / 'bridge').glob('*.py'))
+MODULES = [*sorted((PACKAGE / 'nodes').glob('*.py')), *sorted((PACKAGE / 'bridge').glob('*.py')),
+           PACKAGE / 'demo' / 'conversation.py']
 
 # what Jazzy's rclpy, message_filters and tf2_ros offer to import, as far as it is used
 JAZZY = {
     'rclpy': {'create_node', 'init', 'ok', 'shutdown', 'try_shutdown'},
     'rclpy.callback_groups': {'MutuallyExclusiveCallbackGroup', 'ReentrantCallbackGroup'},
+    'rclpy.client': {'Client'},
     'rclpy.clock': {'Clock', 'ClockType', 'JumpThreshold', 'ROSClock', 'TimeJump'},
     'rclpy.context': {'Context'},
     'rclpy.duration': {'Duration'},
     'rclpy.event_handler': {'PublisherEventCallbacks', 'SubscriptionEventCallbacks'},
     'rclpy.exceptions': {
-        'InvalidParameterTypeException', 'InvalidParameterValueException', 'ParameterException',
-        'ParameterAlreadyDeclaredException'},
+        'InvalidHandle', 'InvalidParameterTypeException', 'InvalidParameterValueException',
+        'ParameterAlreadyDeclaredException', 'ParameterException'},
     'rclpy.executors': {
-        'ExternalShutdownException', 'MultiThreadedExecutor', 'SingleThreadedExecutor'},
+        'Executor', 'ExternalShutdownException', 'MultiThreadedExecutor',
+        'SingleThreadedExecutor'},
     'rclpy.lifecycle': {
         'LifecycleNode', 'LifecycleNodeMixin', 'LifecyclePublisher', 'LifecycleState',
         'TransitionCallbackReturn'},
@@ -43,8 +46,14 @@ JAZZY = {
         'StaticTransformBroadcaster', 'TransformBroadcaster', 'TransformException',
         'TransformListener'},
 }  # fmt: skip
-# attributes of rclpy's Node and LifecycleNodeMixin in Jazzy; a subclass must not overwrite them
+# what rclpy's Node and LifecycleNodeMixin call their own in Jazzy; no subclass may overwrite it
 TAKEN = {
+    '_apply_descriptor', '_apply_descriptor_and_set', '_apply_descriptors',
+    '_apply_floating_point_range', '_apply_integer_range', '_call_post_set_parameters_callback',
+    '_call_pre_set_parameters_callback', '_check_undeclared_parameters',
+    '_count_clients_or_servers', '_count_publishers_or_subscribers', '_declare_parameter_common',
+    '_get_info_by_topic', '_set_parameters_atomically', '_set_parameters_atomically_common',
+    '_validate_qos_or_depth_parameter', '_validate_topic_or_service_name', '_wake_executor',
     '_allow_undeclared_parameters', '_callbacks', '_clients', '_clock', '_context',
     '_default_callback_group', '_descriptors', '_guards', '_logger', '_logger_service',
     '_managed_entities', '_on_set_parameters_callbacks', '_parameter_callbacks',

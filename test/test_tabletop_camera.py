@@ -178,6 +178,12 @@ def test_still_camera_is_static_in_tf_and_pictures_differ_by_noise(
     difference = np.abs(one - other[0])
     # noise, not another scene
     assert 0 < np.median(difference[np.any(difference, axis=-1)]) < 20
+    # the next table is seen from elsewhere, and TF follows
+    viewer.call(viewer.next_scene, Trigger.Request())
+    camera_pose = sample_motion(2, 1, width=160, height=120, moving=False).scene.camera.pose
+    wait_until(lambda: np.allclose(
+        transform_to_matrix(viewer.buffer.lookup_transform(*frames).transform), camera_pose,
+        atol=1e-6))
 
 
 def test_compressed_pictures_are_those_of_the_raw_ones(

@@ -87,6 +87,7 @@ class Conversation:
     def __init__(self, alive: Callable[[], str]) -> None:
         """Join the ROS graph; listen on a thread of its own."""
         self._alive = alive
+        self._closing = False
         self._changed = threading.Condition()
         self._states: list[InstructionStatus] = []
         self._parts: OrderedDict[tuple[int, int], dict[str, Any]] = OrderedDict()
@@ -117,9 +118,11 @@ class Conversation:
 
     def close(self) -> None:
         """Leave the graph."""
+        self._closing = True
         self._executor.shutdown(timeout_sec=2.0)
-        rclpy.try_shutdown(context=self._context)
         self._thread.join(2.0)
+        self._node.destroy_node()
+        rclpy.try_shutdown(context=self._context)
 
     def wait_until_ready(self, timeout: float) -> None:
         """Wait until the perception node is active and the camera is there."""
@@ -233,6 +236,10 @@ class Conversation:
             self._executor.spin()
         except (ExternalShutdownException, KeyboardInterrupt):
             return
+        except Exception:
+            # rclpy's executor stumbles over its own shutdown now and then
+            if not self._closing:
+                raise
 
 
 def _reply(parts: dict[str, Any], seconds: float) -> Reply:

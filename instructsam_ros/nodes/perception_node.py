@@ -155,6 +155,12 @@ class PerceptionNode(LifecycleNode):
         self._inputs.stop()
         return self._worker.stop(timeout)
 
+    def destroy_node(self) -> None:
+        """Leave the graph."""
+        super().destroy_node()
+        # it holds the node's participant, which others would see until it is missed, 10 s or more
+        self.__dict__.pop('_state_machine', None)
+
     def _settings(self) -> PerceptionSettings:
         return self._table.values
 

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 
 import rclpy
-from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.exceptions import InvalidHandle, ParameterException
+from rclpy.executors import Executor, ExternalShutdownException, MultiThreadedExecutor
 from rclpy.node import Node
 
 # seconds for what runs in other threads to end
@@ -56,6 +56,9 @@ def _spin(executor: MultiThreadedExecutor, node: Node) -> None:
             executor.spin()
         except (KeyboardInterrupt, ExternalShutdownException):
             return
+        except InvalidHandle:
+            # a subscription or timer ended while rclpy looked at it
+            continue
         except Exception as error:
             text = f'{type(error).__name__}: {error}'
             if not rclpy.ok():
@@ -68,7 +71,8 @@ def _spin(executor: MultiThreadedExecutor, node: Node) -> None:
 def _end(executor: MultiThreadedExecutor, node: Node) -> None:
     close: Callable[[float], bool] = getattr(node, 'close', lambda timeout: True)
     close(_GRACE)
-    executor.shutdown(timeout_sec=_GRACE)
+    # from Kilted on MultiThreadedExecutor's own one waits without end for what runs in its threads
+    Executor.shutdown(executor, timeout_sec=_GRACE)
     node.destroy_node()
     rclpy.try_shutdown()
     # torch takes seconds to take itself apart, and an inference or a download that goes on in a

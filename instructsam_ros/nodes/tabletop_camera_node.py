@@ -22,7 +22,8 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
-from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
+from tf2_msgs.msg import TFMessage
+from tf2_ros import TransformBroadcaster
 
 from instructsam.tabletop.film import Film, Playhead, Shot
 from instructsam.tabletop.motion import Motion, sample_motion
@@ -30,7 +31,7 @@ from instructsam_ros.bridge.cameras import camera_info
 from instructsam_ros.bridge.images import array_to_compressed, array_to_image, depth_to_compressed
 from instructsam_ros.bridge.interfaces import InstanceArray, TargetArray
 from instructsam_ros.bridge.parameters import Parameters, setting
-from instructsam_ros.bridge.qos import publisher_options, result_qos
+from instructsam_ros.bridge.qos import publisher_options, result_qos, status_qos
 from instructsam_ros.bridge.transforms import stamped_transform
 from instructsam_ros.bridge.truth import true_instances, true_targets
 from instructsam_ros.nodes.running import run_node
@@ -128,7 +129,8 @@ class TabletopCameraNode(Node):
         self._true_instances = self._publisher(InstanceArray, '~/ground_truth/instances')
         self._true_targets = self._publisher(TargetArray, '~/ground_truth/targets')
         self._tf = TransformBroadcaster(self)
-        self._static_tf = StaticTransformBroadcaster(self)
+        # tf2's static broadcaster keeps the first transform of a frame; a new scene has another one
+        self._static_tf = self.create_publisher(TFMessage, '/tf_static', status_qos())
         self._random = np.random.default_rng(settings.seed)
         self._changing = threading.Lock()
         self._scene = self._begin(0)
@@ -164,7 +166,7 @@ class TabletopCameraNode(Node):
             stamped_transform(_BODY_FROM_OPTICAL, 'camera_color_frame', OPTICAL_FRAME, stamp)]
         if scene.is_camera_still:
             fixed.append(self._world_transform(scene.film.shot(0), stamp))
-        self._static_tf.sendTransform(fixed)
+        self._static_tf.publish(TFMessage(transforms=fixed))
         self.get_logger().info(f'scene {scene.number}: {scene.names}')
 
     def _on_next_scene(

@@ -105,7 +105,7 @@ class RcutilsLogger:
         frame = sys._getframe(1)
         while frame.f_code.co_filename == __file__ and frame.f_back is not None:
             frame = frame.f_back
-        if kwargs and not self._passes(frame, level, name, kwargs):
+        if not self._passes(frame, level, name, kwargs):
             return False
         code = frame.f_code
         _log_output.emit(_log_output.Record(
