@@ -97,13 +97,12 @@ def _tint(
     thickness = max(1, round(min(canvas.shape[:2]) / 300))
     # smooth lines cost time per corner: a third of them is as good to the eye
     contours, _ = cv2.findContours(inside, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_TC89_L1)
-    # OpenCV draws into its own copy of a sliced array
-    drawn = np.ascontiguousarray(part)
-    cv2.drawContours(drawn, contours, -1, _INK, thickness + 1)
+    # on the whole canvas: OpenCV would draw into its own copy of a slice
+    corner = (columns.start, rows.start)
+    cv2.drawContours(canvas, contours, -1, _INK, thickness + 1, offset=corner)
     # steps show where lines are thin; smoothing thick ones takes most of a picture's time
     smooth = cv2.LINE_AA if thickness < 3 else cv2.LINE_8
-    cv2.drawContours(drawn, contours, -1, color, thickness, smooth)
-    part[:] = drawn
+    cv2.drawContours(canvas, contours, -1, color, thickness, smooth, offset=corner)
     return x, y, width, height
 
 
