@@ -64,6 +64,22 @@ def ros_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     yield domain
 
 
+@pytest.fixture
+def partner(ros_domain: int) -> Iterator[Any]:
+    """Starts other processes on the embedded DDS layer: see ``dds_partner.Partner``."""
+    from dds_partner import partners
+
+    yield from partners()
+
+
+@pytest.fixture
+def participant(ros_domain: int) -> Iterator[Any]:
+    """A participant of the embedded DDS layer in this process."""
+    from dds_partner import participants
+
+    yield from participants()
+
+
 @dataclass(frozen=True)
 class Parity:
     """A run of the released inference on a tiny network: its config, weights and every stage."""

@@ -56,26 +56,3 @@ class ColorSegmenter:
             ]
         found = [one for one in found if threshold is None or one.score >= threshold]
         return Answer(tuple(found), ', '.join(phrases), phrases)
-
-
-class Oracle:
-    """Knows the answers of tabletop samples."""
-
-    def __init__(self, samples):
-        """Take the samples that will be asked about."""
-        self._known = {
-            (sample.frame.image.tobytes(), one.text): (sample.frame, one)
-            for sample in samples
-            for one in sample.instructions
-        }
-
-    def segment(self, image, instruction, *, threshold=None):
-        """Return the true masks."""
-        frame, known = self._known[image.tobytes(), instruction]
-        found = tuple(
-            Found(frame.mask(number), 0.99, phrase.text)
-            for phrase in known.phrases
-            for number in phrase.objects
-        )
-        phrases = tuple(phrase.text for phrase in known.phrases)
-        return Answer(found, ', '.join(phrases), phrases)

@@ -9,7 +9,7 @@ import resource
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from dds_partner import (
@@ -17,8 +17,6 @@ from dds_partner import (
     Image,
     Partner,
     String,
-    participants,
-    partners,
     reader_of,
     text,
     texts,
@@ -34,16 +32,6 @@ from instructsam_ros.embedded.interfaces import (
     deserialize,
     serialize,
 )
-
-
-@pytest.fixture
-def partner(ros_domain: int) -> Iterator[Callable[[str], Partner]]:
-    yield from partners()
-
-
-@pytest.fixture
-def participant(ros_domain: int) -> Iterator[Participant]:
-    yield from participants()
 
 
 def test_samples_pass_between_processes_both_ways(

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from xml.etree import ElementTree
 
 import pytest
@@ -15,8 +15,6 @@ from dds_partner import (
     PATIENCE,
     Partner,
     String,
-    participants,
-    partners,
     reader_of,
     text,
     wait_for,
@@ -32,16 +30,6 @@ from instructsam_ros.embedded.interfaces import (
     message_class,
     type_hash,
 )
-
-
-@pytest.fixture
-def partner(ros_domain: int) -> Iterator[Callable[[str], Partner]]:
-    yield from partners()
-
-
-@pytest.fixture
-def participant(ros_domain: int) -> Iterator[Participant]:
-    yield from participants()
 
 
 def test_the_graph_knows_nodes_and_endpoints_of_all_processes(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -14,8 +14,6 @@ from dds_partner import (
     PATIENCE,
     Partner,
     Types,
-    participants,
-    partners,
     wait_for,
     writer_of,
 )
@@ -26,16 +24,6 @@ from instructsam_ros.embedded.dds.qos import Qos
 from instructsam_ros.embedded.dds.services import RequestId, ServiceClient, ServiceServer
 
 SERVICE_QOS = Qos(depth=100)
-
-
-@pytest.fixture
-def partner(ros_domain: int) -> Iterator[Callable[[str], Partner]]:
-    yield from partners()
-
-
-@pytest.fixture
-def participant(ros_domain: int) -> Iterator[Participant]:
-    yield from participants()
 
 
 def serve(participant: Participant, name: str = '/types') -> ServiceServer:

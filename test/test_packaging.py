@@ -234,10 +234,3 @@ def test_readme_commands_name_targets_that_exist() -> None:
     named = {target for path in texts
              for target in re.findall(r'(?:^|`)make ([a-z]+)', path.read_text(), re.MULTILINE)}
     assert {'demo', 'test', 'lint'} <= named <= targets
-
-
-def test_links_between_documents_lead_somewhere() -> None:
-    for path in [*ROOT.glob('*.md'), *ROOT.glob('docs/*.md')]:
-        for target in re.findall(r'\]\(([^)#]+)[^)]*\)', path.read_text()):
-            if '://' not in target:
-                assert (path.parent / target).exists(), f'{name_of(path)} links to {target}'

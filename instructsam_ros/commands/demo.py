@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from instructsam_ros.commands.options import add_model_options
+from instructsam_ros.commands.options import add_model_options, add_threshold_option
 
 # what takes long to import is imported where it is used: --help must answer at once
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         '--seed', type=int, default=0, metavar='N', help='other scenes (default: %(default)s)'
     )
     add_model_options(parser)
+    add_threshold_option(parser)
     parser.add_argument(
         '--out',
         default='instructsam_demo',

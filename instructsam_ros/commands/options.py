@@ -6,7 +6,7 @@ import argparse
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Add --model, --device and --threshold."""
+    """Add --model and --device."""
     parser.add_argument(
         '--model',
         metavar='DIR|HUB_ID',
@@ -15,6 +15,10 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--device', choices=('auto', 'cpu', 'cuda'), default='auto', help='default: %(default)s'
     )
+
+
+def add_threshold_option(parser: argparse.ArgumentParser) -> None:
+    """Add --threshold."""
     parser.add_argument(
         '--threshold',
         type=_share,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from instructsam_ros.commands.options import add_model_options
+from instructsam_ros.commands.options import add_model_options, add_threshold_option
 
 # what takes long to import is imported where it is used: --help must answer at once
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         '--rectified', action='store_true', help='the pictures are rectified: use P, not K and D'
     )
     add_model_options(parser)
+    add_threshold_option(parser)
     parser.add_argument(
         '--out',
         default='instructsam_out',
