@@ -32,6 +32,11 @@ def check_instruction(instruction: str) -> str:
     return text
 
 
+def answer_text(phrases: Sequence[str]) -> str:
+    """Return the answer that names these phrases, with markers and without query blocks."""
+    return ', '.join(f'<|object_ref_start|>{phrase}<|object_ref_end|>' for phrase in phrases)
+
+
 def image_token_count(grid_thw: Sequence[int], merge_size: int) -> int:
     """Return how many tokens an image of (t, h, w) patches takes."""
     t, h, w = (int(n) for n in grid_thw)

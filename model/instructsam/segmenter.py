@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,11 +17,19 @@ from torch import Tensor
 
 from instructsam import checkpoint
 from instructsam.decoding import DecodedAnswer, DecodingSession, greedy
+from instructsam.drafting import DraftedPrompt
 from instructsam.features import ImageFeatures
 from instructsam.modeling import InstructSAM
 from instructsam.preprocessing import sam_pixels, vlm_pixels
-from instructsam.prompts import PromptBuilder, check_instruction, image_token_count
+from instructsam.prompts import (
+    PromptBuilder,
+    answer_text,
+    check_instruction,
+    image_token_count,
+)
 from instructsam.segmentation import Instance, Segmentation, select_instances
+from instructsam.streaming import SegmentationStream
+from instructsam.vlm import Grid
 
 STAGES = ('preprocess', 'sam_encode', 'vlm_encode', 'prefill', 'decode', 'detect', 'postprocess')
 
@@ -73,7 +81,6 @@ class InstructSAMSegmenter:
         """Where the network runs."""
         return self.model.device
 
-    @torch.inference_mode()
     def segment(self, image: npt.NDArray[np.uint8], instruction: str, *,
                 threshold: float | None = None) -> Segmentation:
         """Find what an instruction names in an image.
@@ -85,6 +92,33 @@ class InstructSAMSegmenter:
 
         Raises:
             ValueError: the image, the instruction or the threshold is not as above.
+        """
+        return self.answer(image, instruction, threshold, self.prompt)[0]
+
+    def stream(self) -> SegmentationStream:
+        """Return a segmenter for the pictures of one camera, faster for the same result.
+
+        It keeps state from picture to picture; see `streaming`.
+        """
+        return SegmentationStream(self)
+
+    def prompt(self, instruction: str, grid: Grid, draft: Sequence[int] = ()) -> DraftedPrompt:
+        """Lay out the prompt for an image of (t, h, w) patches, and an expected answer."""
+        tokens = image_token_count(grid, self.model.config.merge_size)
+        return DraftedPrompt(self.model.config, self._prompts.prompt_ids(instruction, tokens),
+                             [grid], draft, device=self.device)
+
+    def draft(self, phrases: Sequence[str]) -> list[int]:
+        """Return the tokens of the answer that names these phrases."""
+        return self._prompts.answer_ids(answer_text(phrases))
+
+    @torch.inference_mode()
+    def answer(self, image: npt.NDArray[np.uint8], instruction: str, threshold: float | None,
+               prompt: Callable[[str, Grid], DraftedPrompt]
+               ) -> tuple[Segmentation, DecodedAnswer]:
+        """Segment as `segment` does, with a prompt of the caller's; return the tokens too.
+
+        ``prompt`` gets the checked instruction and the image's (t, h, w) in patches.
         """
         instruction = check_instruction(instruction)
         if threshold is None:
@@ -98,7 +132,12 @@ class InstructSAMSegmenter:
         with clock.stage('preprocess'):
             sam_image, patches, grid = self._preprocess(pixels)
         features = self._encode_alongside(sam_image, clock)
-        answer = self._answer(patches, grid, instruction, clock)
+        with clock.stage('vlm_encode'):
+            vlm = self.model.encode_vlm_image(patches, grid)
+        with clock.stage('prefill'):
+            session = DecodingSession(self.model, prompt(instruction, vlm.grids[0]), vlm)
+        with clock.stage('decode'):
+            answer = greedy(session)
         phrases = tuple(self._prompts.decode_words(words) for words in answer.phrase_words)
         instances: list[Instance] = []
         if phrases:
@@ -110,9 +149,10 @@ class InstructSAMSegmenter:
             with clock.stage('postprocess'):
                 instances = select_instances(scores, masks, phrases, threshold=threshold,
                                              height=height, width=width)
-        return Segmentation(
+        found = Segmentation(
             answer=self._prompts.decode_answer(answer.answer_ids), phrases=phrases,
             instances=tuple(instances), height=height, width=width, timings=clock.seconds())
+        return found, answer
 
     def _preprocess(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         config, model = self.model.config, self.model
@@ -134,17 +174,6 @@ class InstructSAMSegmenter:
         self._side_stream.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(self._side_stream), clock.stage('sam_encode'):
             return self.model.detector.encode_image(sam_image)
-
-    def _answer(self, patches: Tensor, grid: Tensor, instruction: str,
-                clock: _StageClock) -> DecodedAnswer:
-        with clock.stage('vlm_encode'):
-            vlm = self.model.encode_vlm_image(patches, grid)
-        tokens = image_token_count(vlm.grids[0], self.model.config.merge_size)
-        with clock.stage('prefill'):
-            session = DecodingSession(
-                self.model, self._prompts.prompt_ids(instruction, tokens), vlm)
-        with clock.stage('decode'):
-            return greedy(session)
 
     def _detect(self, features: ImageFeatures, answer: DecodedAnswer) -> tuple[Tensor, Tensor]:
         """Return score logits [P, Q] and mask logits [P, Q, h, w] of all phrases."""

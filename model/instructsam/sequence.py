@@ -21,6 +21,7 @@ step-by-step decoding, which is why both give the same slots.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -109,6 +110,9 @@ class SequenceWriter:
             raise ValueError(f'the prompt has {self.image_rows.numel()} image tokens but the image '
                              f'grids {grid_list} need {expected}')
         self._prompt_positions = self._positions_of_prompt(grid_list)
+        self._begin_answer()
+
+    def _begin_answer(self) -> None:
         self._next_position = int(self._prompt_positions.max()) + 1
         # Rows after the prompt; their three position axes are always equal.
         self._ids: list[int] = []
@@ -116,7 +120,7 @@ class SequenceWriter:
         self._reach: list[int] = []
         self._open_phrase: list[int] | None = None
         self.answer_ids: list[int] = []
-        self._answer_rows: list[int] = []
+        self._rows: list[Rows] = []
         self.block_starts: list[int] = []
         self.phrase_starts: list[int] = []
         self.phrase_ids: list[list[int]] = []
@@ -128,22 +132,37 @@ class SequenceWriter:
     def write(self, token: int) -> Rows:
         """Append an answer token; a phrase end appends its whole query block."""
         config = self.config
-        self.answer_ids.append(token)
         start = len(self)
-        self._answer_rows.append(start - 1)
-        if token == config.ref_end_token_index:
+        is_block = token == config.ref_end_token_index
+        has_phrase = False
+        if is_block:
             self._write_block(start)
             has_phrase = self._close_phrase(start)
-            return Rows(start, len(self), True, has_phrase)
-        if token == config.ref_start_token_index:
-            self._open_phrase = []
-        elif self._open_phrase is not None:
-            self._open_phrase.append(token)
-        self._ids.append(token)
-        self._positions.append(self._next_position)
-        self._reach.append(start)
-        self._next_position += 1
-        return Rows(start, start + 1, False, False)
+        else:
+            if token == config.ref_start_token_index:
+                self._open_phrase = []
+            elif self._open_phrase is not None:
+                self._open_phrase.append(token)
+            self._ids.append(token)
+            self._positions.append(self._next_position)
+            self._reach.append(start)
+            self._next_position += 1
+        rows = Rows(start, len(self), is_block, has_phrase)
+        self.answer_ids.append(token)
+        self._rows.append(rows)
+        return rows
+
+    def rows_of(self, number: int) -> Rows:
+        """Return the rows that token `number` (from 0) of the answer added."""
+        return self._rows[number]
+
+    def fork(self, tokens: int) -> SequenceWriter:
+        """Return a writer of the same prompt and the first `tokens` of the answer."""
+        other = copy.copy(self)
+        other._begin_answer()
+        for token in self.answer_ids[:tokens]:
+            other.write(token)
+        return other
 
     def input_ids(self, start: int = 0) -> Tensor:
         """Token ids [R] of the rows from `start` on."""
@@ -167,8 +186,8 @@ class SequenceWriter:
         """Return all that was written as one sequence."""
         config = self.config
         labels = torch.full((len(self),), IGNORED_LABEL, dtype=torch.long)
-        if self.answer_ids:
-            labels[self._answer_rows] = torch.tensor(self.answer_ids)
+        answer_rows = torch.tensor([rows.start - 1 for rows in self._rows], dtype=torch.long)
+        labels[answer_rows] = torch.tensor(self.answer_ids, dtype=torch.long)
         if self.block_starts:
             # The release supervises mask_start but neither [SEG] nor mask_end.
             labels[self.block_starts] = config.seg_start_token_index
@@ -180,7 +199,7 @@ class SequenceWriter:
             slot_rows=torch.tensor(slot_rows, dtype=torch.long).reshape(-1, config.max_seg_nums),
             phrase_ids=tuple(torch.tensor(ids) for ids in self.phrase_ids),
             query_rows=torch.tensor(query_rows, dtype=torch.long),
-            answer_rows=torch.tensor(self._answer_rows, dtype=torch.long), labels=labels)
+            answer_rows=answer_rows, labels=labels)
 
     def _write_block(self, start: int) -> None:
         config = self.config

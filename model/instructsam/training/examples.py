@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerBase
 
 from instructsam.configuration import InstructSAMConfig
 from instructsam.preprocessing import sam_pixels, vlm_pixels
-from instructsam.prompts import PromptBuilder, image_token_count
+from instructsam.prompts import PromptBuilder, answer_text, image_token_count
 from instructsam.sequence import build_sequence
 from instructsam.training.dense import SAM_DETAIL, VLM_DETAIL, DenseTarget, label_cells
 from instructsam.training.matching import assign_to_anchors
@@ -187,9 +187,7 @@ class Collator:
 
     def answer_ids(self, instruction: ExampleInstruction) -> list[int]:
         """Token ids of the answer, without query blocks, ended by im_end."""
-        answer = ', '.join(f'<|object_ref_start|>{p.text}<|object_ref_end|>'
-                           for p in instruction.phrases)
-        return self.prompts.answer_ids(answer)
+        return self.prompts.answer_ids(answer_text([p.text for p in instruction.phrases]))
 
 
 def _concatenate(parts: list[DenseTarget]) -> DenseTarget | None:
