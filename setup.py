@@ -45,7 +45,7 @@ setup(
     package_data={
         'instructsam': ['py.typed', '**/*.yaml', '**/*.json', '**/*.txt'],
         'instructsam.checkpoints': ['*/*'],
-        'instructsam_ros': ['py.typed', '**/*.yaml', '**/*.json', '**/*.txt'],
+        'instructsam_ros': ['py.typed', '**/*.yaml', '**/*.json', '**/*.txt', '**/*.jinja'],
     },
     include_package_data=False,
     data_files=[

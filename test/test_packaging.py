@@ -26,10 +26,11 @@ SOURCES = sorted([
 LONGEST_MODULE = 500
 # Modules that are called differently from what pip or rosdep installs them with.
 DISTRIBUTIONS = {
+    'backports': 'backports.zstd', 'compression': 'backports.zstd',
     'cv2': 'opencv-python-headless', 'huggingface_hub': 'transformers', 'tf2_ros': 'tf2_ros_py',
     'yaml': 'pyyaml'}
-# For type checkers; only imported by who passes one of its pictures.
-NOT_NEEDED = {'_typeshed', 'PIL'}
+# For type checkers; only imported by who passes one of its pictures; only by who has MoveIt.
+NOT_NEEDED = {'_typeshed', 'PIL', 'moveit_msgs'}
 
 
 def name_of(path: Path) -> str:

@@ -83,7 +83,7 @@ def definition(name: str) -> Definition:
         return parse_service(text, service)[half == 'Response']
     raise UnknownInterfaceError(
         f'no message {name!r} is known without ROS 2: only those of the standard packages, of '
-        f'vision_msgs and of {PACKAGE}')
+        f"vision_msgs, of MoveIt's planning scene and of {PACKAGE}")
 
 
 def interface_files() -> Path:
