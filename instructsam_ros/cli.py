@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from instructsam_ros.commands import demo, doctor, launch, run, segment
+from instructsam_ros.commands import bag, demo, doctor, launch, replay, run, segment
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -35,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
         '--traceback', action='store_true', help='show where an error comes from (for reports)'
     )
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
-    for module in (demo, segment, run, launch, doctor):
+    for module in (demo, segment, run, launch, replay, bag, doctor):
         module.add_parser(commands)
     return parser
 

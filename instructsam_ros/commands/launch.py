@@ -18,7 +18,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument(
         'file', metavar='FILE',
-        help='a path, or one of the included files: instructsam.launch.yaml, demo.launch.yaml',
+        help='a path, or one of the included files: instructsam.launch.yaml, demo.launch.yaml, '
+        'replay.launch.yaml',
     )
     parser.add_argument(
         'arguments', nargs='*', metavar='NAME:=VALUE', help='arguments of the launch file'

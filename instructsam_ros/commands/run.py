@@ -22,8 +22,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         add_help=False,
     )
     parser.add_argument('words', nargs='*', metavar='NODE',
-                        help='perception_node (default), tabletop_camera_node or '
-                        'planning_scene_node')
+                        help='perception_node (default), tabletop_camera_node, '
+                        'planning_scene_node, bag_player_node or bag_recorder_node')
     parser.set_defaults(run=run, show_help=parser.print_help)
 
 

@@ -13,9 +13,15 @@ from instructsam_ros.commands.options import add_model_options, add_threshold_op
 
 # what takes long to import is imported where it is used: --help must answer at once
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from instructsam_ros.perception.camera import CameraModel
     from instructsam_ros.perception.camera_file import CameraFile
     from instructsam_ros.perception.frame import Frame
     from instructsam_ros.perception.pipeline import PerceptionResult
+
+    Array = NDArray[np.float64]
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -47,6 +53,19 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         '--rectified', action='store_true', help='the pictures are rectified: use P, not K and D'
     )
+    parser.add_argument(
+        '--depth-camera-info',
+        metavar='FILE',
+        help='calibration of the depth camera, for depth that is not aligned to the pictures',
+    )
+    parser.add_argument(
+        '--depth-extrinsics',
+        nargs=7,
+        type=float,
+        metavar=('X', 'Y', 'Z', 'QX', 'QY', 'QZ', 'QW'),
+        help="the depth camera's place and rotation in the pictures' optical frame, as "
+        '`tf2_echo PICTURE_FRAME DEPTH_FRAME` says it (default: the same place)',
+    )
     add_model_options(parser)
     add_threshold_option(parser)
     parser.add_argument(
@@ -56,6 +75,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help='folder for overlays and result.json (default: %(default)s)',
     )
     parser.set_defaults(run=run)
+
+
+@dataclass(frozen=True)
+class _Calibration:
+    """Of the pictures, of the depth camera if it is another one, and the way between them."""
+
+    picture: CameraFile
+    depth: CameraFile | None = None
+    extrinsics: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -129,7 +157,7 @@ def _plan(images: list[str], depths: list[str]) -> list[_Item]:
     return items
 
 
-def _calibration(options: argparse.Namespace) -> CameraFile | None:
+def _calibration(options: argparse.Namespace) -> _Calibration | None:
     from instructsam_ros.perception.camera_file import read_camera_file
 
     path = options.camera_info or options.meta
@@ -140,10 +168,33 @@ def _calibration(options: argparse.Namespace) -> CameraFile | None:
                 '--meta FILE'
             )
         return None
-    return read_camera_file(path, rectified=options.rectified)
+    picture = read_camera_file(path, rectified=options.rectified)
+    if options.depth_camera_info is None:
+        if options.depth_extrinsics is not None:
+            raise ValueError('--depth-extrinsics needs --depth-camera-info FILE too')
+        return _Calibration(picture)
+    depth = read_camera_file(options.depth_camera_info, rectified=options.rectified)
+    return _Calibration(picture, depth, _extrinsics(options.depth_extrinsics))
 
 
-def _load(item: _Item, calibration: CameraFile | None) -> Frame:
+def _extrinsics(numbers: list[float] | None) -> Array:
+    """Return [4, 4] of a place and a quaternion."""
+    import numpy as np
+    from scipy.spatial.transform import Rotation
+
+    pose = np.eye(4)
+    if numbers is not None:
+        pose[:3, 3] = numbers[:3]
+        try:
+            pose[:3, :3] = Rotation.from_quat(numbers[3:]).as_matrix()
+        except ValueError:
+            raise ValueError(
+                '--depth-extrinsics: the quaternion is zero, "0 0 0 1" is no rotation'
+            ) from None
+    return pose
+
+
+def _load(item: _Item, calibration: _Calibration | None) -> Frame:
     from instructsam_ros.perception.frame import Frame
     from instructsam_ros.perception.images import read_depth, read_image
 
@@ -151,10 +202,24 @@ def _load(item: _Item, calibration: CameraFile | None) -> Frame:
     height, width = image.shape[:2]
     depth = None
     if item.depth is not None:
-        scale = calibration.depth_scale_to_metres if calibration else None
+        file = (calibration.depth or calibration.picture) if calibration else None
+        scale = file.depth_scale_to_metres if file else None
         depth = read_depth(item.depth, metres_per_unit=scale)
     try:
-        camera = calibration.camera.scaled(width, height) if calibration else None
+        camera = calibration.picture.camera.scaled(width, height) if calibration else None
+        if depth is not None and camera is not None and calibration is not None:
+            depth = _registered(depth, camera, calibration)
         return Frame(image, depth, camera)
     except ValueError as error:
         raise ValueError(f'{item.image}: {error}') from None
+
+
+def _registered(
+    depth: NDArray[np.float32], camera: CameraModel, calibration: _Calibration
+) -> NDArray[np.float32]:
+    from instructsam_ros.perception.registration import DepthRegistration
+
+    if calibration.depth is None or calibration.extrinsics is None:
+        return depth
+    depth_camera = calibration.depth.camera.scaled(depth.shape[1], depth.shape[0])
+    return DepthRegistration(depth_camera, camera, calibration.extrinsics)(depth)

@@ -134,6 +134,42 @@ class SegmentationMetrics:
         wanted = set(kinds)
         return self._figures([query for query in self._queries if query.kind in wanted])
 
+    def intervals(self, kinds: Iterable[str] | None = None, *, blocks: Sequence[int] | None = None,
+                  resamples: int = 300, seed: int = 0) -> dict[str, tuple[float, float]]:
+        """Return 95 % bootstrap intervals (percentile method, Efron 1979) by name.
+
+        Args:
+            kinds: only queries of these; None: all.
+            blocks: one number per query added; queries of one number stay together, for those of
+                one image are no independent samples. None: each query by itself.
+            resamples: how many.
+            seed: the same queries and seed give the same intervals.
+
+        Raises:
+            ValueError: not one block number per query.
+        """
+        numbers = list(range(len(self._queries))) if blocks is None else list(blocks)
+        if len(numbers) != len(self._queries):
+            raise ValueError(f'{len(numbers)} block numbers for {len(self._queries)} queries: '
+                             'give one each')
+        wanted = None if kinds is None else set(kinds)
+        groups: dict[int, list[_Query]] = {}
+        for number, query in zip(numbers, self._queries, strict=True):
+            if wanted is None or query.kind in wanted:
+                groups.setdefault(number, []).append(query)
+        parts = list(groups.values())
+        if not parts:
+            return {}
+        rng = np.random.default_rng(seed)
+        drawn: dict[str, list[float]] = {}
+        for choice in rng.integers(len(parts), size=(resamples, len(parts))):
+            figures = self._figures([query for one in choice for query in parts[one]])
+            for name, value in figures.to_dict().items():
+                if value is not None:
+                    drawn.setdefault(name, []).append(value)
+        return {name: (float(np.percentile(values, 2.5)), float(np.percentile(values, 97.5)))
+                for name, values in drawn.items()}
+
     def _grouped(self, key: Callable[[_Query], str]) -> dict[str, Metrics]:
         groups: dict[str, list[_Query]] = {}
         for query in self._queries:

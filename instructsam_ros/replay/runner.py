@@ -1,0 +1,318 @@
+# Copyright 2026 instructsam_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A replay: bag in; results bag, ``metrics.json``, pictures and ``report.html`` out."""
+
+import json
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from instructsam_ros.bridge.transforms import TransformSource, TransformUnavailable
+from instructsam_ros.nodes.decoding import FrameDecoder
+from instructsam_ros.nodes.inputs import InputFrame
+from instructsam_ros.nodes.notices import Notices
+from instructsam_ros.nodes.settings import PerceptionSettings
+from instructsam_ros.perception.pipeline import PerceptionPipeline
+from instructsam_ros.perception.projection import Projector
+from instructsam_ros.perception.segmenter import Segmenter, stream_of
+from instructsam_ros.perception.tracking import Tracker
+from instructsam_ros.replay.answers import AnswerBook, RememberingSegmenter
+from instructsam_ros.replay.assembling import BagFrame, FrameAssembler
+from instructsam_ros.replay.cases import CaseKeeper
+from instructsam_ros.replay.errors import BagError
+from instructsam_ros.replay.evaluating import Evaluator, Outcome
+from instructsam_ros.replay.reading import BagReader
+from instructsam_ros.replay.recording import ResultRecorder
+from instructsam_ros.replay.report import write_report
+from instructsam_ros.replay.schedule import Query, Schedule
+from instructsam_ros.replay.topics import BagTopics
+from instructsam_ros.replay.truth import Truth
+
+SCHEMA = 'instructsam_ros/replay/1'
+METRICS, REPORT, RESULTS, ANSWERS, PICTURES = (
+    'metrics.json', 'report.html', 'results', 'answers.jsonl', 'pictures')
+
+Pose = np.ndarray
+
+
+@dataclass(frozen=True)
+class ReplayOptions:
+    """How to replay.
+
+    Attributes:
+        every: take every n-th frame.
+        latency: seconds that a frame is taken to need; frames that come meanwhile are dropped but
+            for the newest, as in the live node. 0: the time that it really needs. None: no frame
+            is dropped.
+        start, stop: seconds since the start of the bag; stop None: to the end.
+        threshold: least score; None: the model's own.
+        target_frame, gravity_frame: as the node's parameters; gravity '' is the root of the bag's
+            TF tree, which REP-105 has z up.
+        tracking: whether ids last.
+        resume: go on with a replay that was stopped.
+        about: what else the answers depend on, for ``resume``: model and device.
+    """
+
+    every: int = 1
+    latency: float | None = None
+    start: float = 0.0
+    stop: float | None = None
+    threshold: float | None = None
+    target_frame: str = ''
+    gravity_frame: str = ''
+    tracking: bool = True
+    resume: bool = False
+    about: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class ReplayEnd:
+    """How it ended: the metrics, and what cut it short ('' if nothing did)."""
+
+    metrics: dict[str, Any]
+    trouble: str = ''
+    interrupted: bool = False
+
+
+class Replay:
+    """One run over one bag.
+
+    Args:
+        bag: open for reading.
+        topics: of one camera.
+        schedule: what is asked when.
+        truth: what is true; None where nothing is known.
+        segmenter: the model.
+        options: how.
+    """
+
+    def __init__(
+        self, bag: BagReader, topics: BagTopics, schedule: Schedule, truth: Truth | None,
+        segmenter: Segmenter, options: ReplayOptions,
+    ) -> None:
+        self._bag, self._topics, self._schedule = bag, topics, schedule
+        self._truth, self._segmenter, self._options = truth, segmenter, options
+        self._warnings: dict[str, None] = dict.fromkeys([*bag.notes, *topics.notes])
+        self._settings = PerceptionSettings(
+            target_frame=options.target_frame, gravity_frame=options.gravity_frame,
+            tracking=options.tracking)
+        self._decoder = FrameDecoder(
+            lambda: self._settings, Notices(self._warn, lambda text: None))
+        companions = () if truth is None else truth.companions
+        self._assembler = FrameAssembler(bag, topics, companions=companions)
+        self._transforms = TransformSource(self._assembler.buffer)
+        self._askers: dict[str, _Asker] = {}
+        self._evaluator, self._cases = Evaluator(), CaseKeeper()
+        self._processed = 0
+        self._took = 0.0
+        self._pictures: dict[str, bytes] = {}
+        self._dropped: Counter[str] = Counter()
+
+    def run(
+        self, out: Path, command: str, environment: Mapping[str, Any],
+        progress: Callable[[float, int], None] = lambda seconds, frames: None,
+    ) -> ReplayEnd:
+        """Replay into the folder ``out``.
+
+        ``progress`` hears the seconds of the bag that are done, and how many frames. Ctrl-C and
+        damaged bags end it early, with a report about what was done. Raises BagError for a folder
+        that holds another replay, BagWriteError, OSError.
+        """
+        out.mkdir(parents=True, exist_ok=True)
+        results = out / RESULTS
+        if results.exists():
+            if not (self._options.resume or (out / METRICS).exists()):
+                raise BagError(f'{results}: exists and is of no replay: choose another --out')
+            shutil.rmtree(results)
+        trouble, interrupted = '', False
+        about = {
+            'bag': str(self._bag.path.resolve()), 'size': self._bag.size,
+            'topics': self._topics.named(), 'threshold': self._options.threshold,
+            **(self._options.about or {})}
+        with AnswerBook(out / ANSWERS, about, resume=self._options.resume) as book, \
+                ResultRecorder(results, self._bag, self._topics) as recorder:
+            try:
+                for frame in self._frames():
+                    self._process(frame, book, recorder)
+                    progress(self._time(frame), self._processed)
+            except KeyboardInterrupt:
+                interrupted, trouble = True, 'it was interrupted: the rest of the bag is missing'
+            except BagError as error:
+                trouble = str(error)
+        if trouble:
+            self._warn(trouble)
+        metrics = self._metrics(command, environment)
+        self._write(out, metrics)
+        return ReplayEnd(metrics, trouble, interrupted)
+
+    def _frames(self) -> Iterator[BagFrame]:
+        options = self._options
+        start = self._bag.start_ns + round(options.start * 1e9)
+        stop = None if options.stop is None else self._bag.start_ns + round(options.stop * 1e9)
+        frames: Iterable[BagFrame] = (
+            one for one in self._assembler.frames(start if options.start else None, stop)
+            if one.index % options.every == 0)
+        return iter(frames) if options.latency is None else self._paced(frames, options.latency)
+
+    def _paced(self, frames: Iterable[BagFrame], latency: float) -> Iterator[BagFrame]:
+        """Drop what comes while another frame is busy, but for the newest, as the node does."""
+        busy_until, waiting = -1, None
+        for frame in frames:
+            while waiting is not None and frame.bag_ns >= busy_until:
+                begun, chosen, waiting = max(busy_until, waiting.bag_ns), waiting, None
+                yield chosen
+                busy_until = begun + round((latency or self._took) * 1e9)
+            if waiting is not None:
+                self._dropped['a newer frame came'] += 1
+            waiting = frame
+            busy_until = max(busy_until, frame.bag_ns)
+        if waiting is not None:
+            yield waiting
+
+    def _process(self, source: BagFrame, book: AnswerBook, recorder: ResultRecorder) -> None:
+        seconds = self._time(source)
+        queries = self._schedule.queries(seconds, source.bag_ns)
+        if not queries:
+            self._dropped['nothing was asked'] += 1
+            return
+        begun = time.perf_counter()
+        try:
+            frame = self._decoder.decode(InputFrame(source.image, source.depth, source.info))
+        except ValueError as error:
+            self._warn(f'pictures are left out: {error}')
+            self._dropped['unusable picture'] += 1
+            return
+        decoded = time.perf_counter() - begun
+        gravity, to_target = self._locate(source)
+        self._processed += 1
+        self._took = 0.0
+        for query in queries:
+            asker = self._asker(query, book)
+            started = time.perf_counter()
+            asker.segmenter.stamp_ns = source.stamp_ns
+            result = asker.pipeline.run(
+                frame, query.text, threshold=self._options.threshold, locate=lambda: gravity,
+                tracker=asker.tracker_for(query, self._assembler.restarts))
+            took = time.perf_counter() - started
+            timings = {'decode': decoded, **result.timings,
+                       **{f'segment: {k}': v for k, v in result.segmentation.timings.items()}}
+            if book.known:
+                # an answer from before costs nothing now: count what it cost then
+                took += sum(result.segmentation.timings.values())
+            outcome = Outcome(source, seconds, query, result, self._true_objects(source, query),
+                              {**timings, 'frame': decoded + took})
+            self._took += took
+            entry = self._evaluator.add(outcome)
+            self._cases.offer(outcome, entry, frame.image)
+            target = self._options.target_frame if to_target is not None else (
+                source.image.header.frame_id)
+            recorder.write(source, frame, result, query.number, to_target, target)
+
+    def _asker(self, query: Query, book: AnswerBook) -> '_Asker':
+        asker = self._askers.get(query.text)
+        if asker is None:
+            segmenter = RememberingSegmenter(stream_of(self._segmenter), book)
+            pipeline = PerceptionPipeline(segmenter, Projector(self._settings.projection))
+            tracker = Tracker(self._settings.tracker) if self._options.tracking else None
+            asker = self._askers[query.text] = _Asker(segmenter, pipeline, tracker)
+        return asker
+
+    def _true_objects(self, source: BagFrame, query: Query) -> Any:
+        if self._truth is None:
+            return None
+        try:
+            return self._truth.objects(source, query)
+        except ValueError as error:
+            self._warn(f'truth is left out: {error}')
+            return None
+
+    def _locate(self, source: BagFrame) -> tuple[Pose | None, Pose | None]:
+        """Return the camera's pose in a frame with z up, and in the target frame."""
+        header = source.image.header
+        options = self._options
+        up = options.gravity_frame or options.target_frame or self._root(header.frame_id)
+        gravity = self._pose(up, header) if up else None
+        if not options.target_frame:
+            return gravity, None
+        if options.target_frame == up:
+            return gravity, gravity
+        return gravity, self._pose(options.target_frame, header)
+
+    def _pose(self, frame: str, header: Any) -> Pose | None:
+        try:
+            return self._transforms.pose(frame, header.frame_id, header.stamp)
+        except (TransformUnavailable, ValueError) as error:
+            self._warn(f'TF: {error}')
+            return None
+
+    def _root(self, frame: str) -> str:
+        """Return the root of the TF tree that a frame is in, '' for a frame without a parent."""
+        if not self._topics.tf and not self._topics.tf_static:
+            return ''
+        listed = yaml.safe_load(self._assembler.buffer.all_frames_as_yaml()) or {}
+        parents = {str(name): str(one['parent']) for name, one in listed.items()}
+        seen = {frame}
+        while (parent := parents.get(frame)) is not None and parent not in seen:
+            frame = parent
+            seen.add(frame)
+        return frame if len(seen) > 1 else ''
+
+    def _time(self, frame: BagFrame) -> float:
+        return (frame.bag_ns - self._bag.start_ns) * 1e-9
+
+    def _warn(self, text: str) -> None:
+        self._warnings.setdefault(text)
+
+    def _metrics(self, command: str, environment: Mapping[str, Any]) -> dict[str, Any]:
+        cases, self._pictures = self._cases.cases()
+        bag, sync = self._bag, self._assembler.sync
+        options = asdict(self._options)
+        options.pop('about'), options.pop('resume')
+        return {
+            'schema': SCHEMA,
+            'bag': {'path': str(bag.path), 'storage': bag.storage, 'duration': bag.duration,
+                    'messages': bag.count, 'topics': self._topics.named()},
+            'command': command, 'environment': dict(environment), 'settings': options,
+            'warnings': list(self._warnings),
+            'frames': {'images': sync.images, 'matched': sync.frames,
+                       'unmatched': dict(sorted(sync.unmatched.items())),
+                       'flat': dict(sorted(sync.flat.items())),
+                       'processed': self._processed,
+                       'dropped': dict(sorted(self._dropped.items()))},
+            'cases': cases, **self._evaluator.figures()}
+
+    def _write(self, out: Path, metrics: dict[str, Any]) -> None:
+        (out / METRICS).write_text(
+            json.dumps(metrics, indent=1, allow_nan=False, sort_keys=True) + '\n',
+            encoding='utf-8')
+        folder = out / PICTURES
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        for name, jpeg in self._pictures.items():
+            (folder / name).write_bytes(jpeg)
+        write_report(out / REPORT, metrics, self._pictures)
+
+
+class _Asker:
+    """What one instruction keeps from picture to picture."""
+
+    def __init__(
+        self, segmenter: RememberingSegmenter, pipeline: PerceptionPipeline,
+        tracker: Tracker | None,
+    ) -> None:
+        self.segmenter, self.pipeline, self._tracker = segmenter, pipeline, tracker
+        self._subject: tuple[int, int] | None = None
+
+    def tracker_for(self, query: Query, restarts: int) -> Tracker | None:
+        """Return the tracker, anew where the instruction came anew or time went back."""
+        if self._tracker is not None and self._subject != (query.number, restarts):
+            self._tracker.reset()
+            self._subject = (query.number, restarts)
+        return self._tracker
