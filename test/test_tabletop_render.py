@@ -16,7 +16,14 @@ from hypothesis import strategies as st
 from instructsam.tabletop.appearance import COLOR_RANGES
 from instructsam.tabletop.bodies import build
 from instructsam.tabletop.casting import Geometry, cast
-from instructsam.tabletop.render import MIN_AREA, MIN_VISIBLE, TabletopFrame, render, sample_frame
+from instructsam.tabletop.render import (
+    MIN_AREA,
+    MIN_VISIBLE,
+    TabletopFrame,
+    render,
+    sample_frame,
+    visible_shares,
+)
 from instructsam.tabletop.scene import CATEGORIES, COLORS, HELD_OUT, sample_scene
 from instructsam.tabletop.shapes import block, cone, ellipsoid, ring
 
@@ -157,6 +164,11 @@ def test_visible_is_the_seen_share_of_the_whole_silhouette(frames):
             )
             expected = frame.mask(index).sum() / alone.depth.size
             assert frame.visible[index] == pytest.approx(expected, abs=1e-9)
+
+
+def test_visible_shares_need_no_picture(frames):
+    for frame in frames[:8]:
+        np.testing.assert_array_equal(visible_shares(frame.scene), frame.visible)
 
 
 def test_every_object_of_a_frame_is_recognisable(frames):

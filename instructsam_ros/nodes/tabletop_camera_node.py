@@ -26,26 +26,25 @@ from tf2_msgs.msg import TFMessage
 from tf2_ros import TransformBroadcaster
 
 from instructsam.tabletop.film import Film, Playhead, Shot
-from instructsam.tabletop.motion import Motion, sample_motion
+from instructsam.tabletop.motion import sample_motion
+from instructsam_ros.bridge import tabletop
 from instructsam_ros.bridge.cameras import camera_info
 from instructsam_ros.bridge.images import array_to_compressed, array_to_image, depth_to_compressed
 from instructsam_ros.bridge.interfaces import InstanceArray, TargetArray
 from instructsam_ros.bridge.parameters import Parameters, setting
 from instructsam_ros.bridge.qos import publisher_options, result_qos, status_qos
-from instructsam_ros.bridge.transforms import stamped_transform
+from instructsam_ros.bridge.tabletop import (
+    OPTICAL_FRAME,
+    fixed_transforms,
+    laps_per_second,
+    world_transform,
+)
 from instructsam_ros.bridge.truth import true_instances, true_targets
 from instructsam_ros.nodes.running import run_node
 from instructsam_ros.perception.camera import CameraModel
 
-OPTICAL_FRAME = 'camera_color_optical_frame'
-# optical axes (REP-103: z forward, x right, y down) in those of the body (x forward, z up)
-_BODY_FROM_OPTICAL = np.array([[0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1.0]])
-# metres; where a D435 has its colour imager
-_LINK_FROM_COLOR = np.array([[1, 0, 0, 0], [0, 1, 0, 0.015], [0, 0, 1, 0], [0, 0, 0, 1.0]])
-_LINK_FROM_OPTICAL = _LINK_FROM_COLOR @ _BODY_FROM_OPTICAL
 # shots of a scene in which nothing moves: only the noise differs
 _STILL_SHOTS = 8
-_OBJECT_SPEED = 0.03  # m/s, of the object that slides farthest under a camera that stands still
 _SCENE_PATIENCE = 30.0  # s; drawing the first picture of a scene takes less than one
 
 
@@ -97,7 +96,7 @@ class _Scene:
             settings.seed, number, width=settings.width, height=settings.height,
             moving=settings.speed > 0, sliding=settings.moving_objects)
         self.number = number
-        self.laps_per_second = _laps_per_second(motion, settings.speed)
+        self.laps_per_second = laps_per_second(motion, settings.speed)
         is_still = not self.laps_per_second
         count = min(settings.frames, _STILL_SHOTS) if is_still else settings.frames
         if is_still:
@@ -105,7 +104,7 @@ class _Scene:
             self.laps_per_second = settings.rate / count
         self.film = Film(motion, count, depth_noise=settings.depth_noise)
         self.head = Playhead()
-        self.names = ', '.join(f'{one.color} {one.category}' for one in motion.scene.objects)
+        self.names = ', '.join(one.name for one in motion.scene.objects)
         self.is_camera_still = motion.is_camera_still
 
 
@@ -117,17 +116,16 @@ class TabletopCameraNode(Node):
         super().__init__('camera', **{'namespace': '/camera', **options})
         self._table = Parameters(self, CameraSettings)
         settings = self._table.values
-        self._image = self._publisher(Image, 'color/image_raw')
-        self._info = self._publisher(CameraInfo, 'color/camera_info')
-        self._depth = self._publisher(Image, 'aligned_depth_to_color/image_raw')
-        self._depth_info = self._publisher(CameraInfo, 'aligned_depth_to_color/camera_info')
+        self._image = self._publisher(Image, tabletop.IMAGE)
+        self._info = self._publisher(CameraInfo, tabletop.INFO)
+        self._depth = self._publisher(Image, tabletop.DEPTH)
+        self._depth_info = self._publisher(CameraInfo, tabletop.DEPTH_INFO)
         self._jpeg = self._png = None
         if settings.compressed:
-            self._jpeg = self._publisher(CompressedImage, 'color/image_raw/compressed')
-            self._png = self._publisher(
-                CompressedImage, 'aligned_depth_to_color/image_raw/compressedDepth')
-        self._true_instances = self._publisher(InstanceArray, '~/ground_truth/instances')
-        self._true_targets = self._publisher(TargetArray, '~/ground_truth/targets')
+            self._jpeg = self._publisher(CompressedImage, tabletop.IMAGE_COMPRESSED)
+            self._png = self._publisher(CompressedImage, tabletop.DEPTH_COMPRESSED)
+        self._true_instances = self._publisher(InstanceArray, f'~/{tabletop.TRUE_INSTANCES}')
+        self._true_targets = self._publisher(TargetArray, f'~/{tabletop.TRUE_TARGETS}')
         self._tf = TransformBroadcaster(self)
         # tf2's static broadcaster keeps the first transform of a frame; a new scene has another one
         self._static_tf = self.create_publisher(TFMessage, '/tf_static', status_qos())
@@ -144,8 +142,8 @@ class TabletopCameraNode(Node):
 
     def close(self, timeout: float) -> bool:
         """Stop drawing; return whether that has ended."""
-        self._scene.film.close()
-        return True
+        # a shot takes seconds on a busy machine; the process may end without it
+        return self._scene.film.close(min(timeout, 1.0))
 
     def _publisher(self, kind: type, topic: str) -> Any:
         return self.create_publisher(kind, topic, **publisher_options(self, topic, result_qos()))
@@ -161,9 +159,7 @@ class TabletopCameraNode(Node):
     def _show_scene(self, scene: _Scene) -> None:
         """Publish the transforms that hold for the whole scene."""
         stamp = self.get_clock().now().to_msg()
-        fixed = [
-            stamped_transform(_LINK_FROM_COLOR, 'camera_link', 'camera_color_frame', stamp),
-            stamped_transform(_BODY_FROM_OPTICAL, 'camera_color_frame', OPTICAL_FRAME, stamp)]
+        fixed = fixed_transforms(stamp)
         if scene.is_camera_still:
             fixed.append(self._world_transform(scene.film.shot(0), stamp))
         self._static_tf.publish(TFMessage(transforms=fixed))
@@ -200,8 +196,7 @@ class TabletopCameraNode(Node):
         self._publish(shot, header, scene.number, settings)
 
     def _world_transform(self, shot: Shot, stamp: Any) -> Any:
-        matrix = shot.camera.pose @ np.linalg.inv(_LINK_FROM_OPTICAL)
-        return stamped_transform(matrix, self._table.values.world_frame, 'camera_link', stamp)
+        return world_transform(shot.camera.pose, stamp, self._table.values.world_frame)
 
     def _publish(
         self, shot: Shot, header: Header, number: int, settings: CameraSettings
@@ -226,13 +221,6 @@ def _send(publisher: Any, make: Callable[[], Any]) -> None:
     """Publish a message that is only made when somebody listens."""
     if publisher is not None and publisher.get_subscription_count():
         publisher.publish(make())
-
-
-def _laps_per_second(motion: Motion, speed: float) -> float:
-    """Return how fast laps go; 0 if nothing moves."""
-    if not motion.is_camera_still:
-        return speed / motion.camera_path
-    return _OBJECT_SPEED / motion.object_path if motion.slides else 0.0
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -79,7 +79,6 @@ def _log_uniform(rng: _Rng, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-
 def _band(low: float, high: float, axis: int = 2, on: int = MAIN) -> Marking:
     matrix = np.zeros((3, 3))
     matrix[0, axis] = 2 / (high - low)

@@ -16,7 +16,7 @@ import numpy as np
 from .depth_noise import add_depth_noise
 from .motion import Motion
 from .render import TabletopFrame, render
-from .scene import Camera, TabletopObject
+from .scene import Camera
 
 _NICE = 10
 
@@ -81,11 +81,15 @@ class Film:
         """Begin to draw."""
         self._thread.start()
 
-    def close(self) -> None:
-        """Stop drawing after the present shot; what is drawn stays."""
+    def close(self, timeout: float | None = None) -> bool:
+        """Stop drawing after the present shot; what is drawn stays.
+
+        Return whether it has ended within ``timeout`` seconds.
+        """
         self._closed = True
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
 
     @property
     def ready(self) -> int:
@@ -163,17 +167,28 @@ class Playhead:
 def draw_shot(motion: Motion, phase: float, *, shot: int = 0, depth_noise: float = 1.0) -> Shot:
     """Draw the scene at a phase of its lap, with what is true of each object."""
     frame = render(motion.at(phase, shot=shot))
-    camera = frame.scene.camera
-    depth = frame.depth
-    if depth_noise:
-        rng = np.random.default_rng([frame.scene.appearance.seed, shot])
-        depth = add_depth_noise(
-            depth, rng, image=frame.image, focal=float(camera.K[0, 0]), strength=depth_noise)
-    millimetres = np.rint(np.nan_to_num(depth, nan=0.0) * 1000).astype(np.uint16)
+    millimetres = measured_depth(
+        frame, np.random.default_rng([frame.scene.appearance.seed, shot]), depth_noise)
     objects = tuple(
         _seen(frame, index, millimetres > 0) for index in range(len(frame.scene.objects))
         if (frame.instance_map == index + 1).any())
-    return Shot(phase, camera, frame.image, millimetres, objects)
+    return Shot(phase, frame.scene.camera, frame.image, millimetres, objects)
+
+
+def measured_depth(
+    frame: TabletopFrame, rng: np.random.Generator, strength: float = 1.0
+) -> np.ndarray:
+    """Return a depth camera's image of the frame: uint16 [H, W] in mm, 0 for none.
+
+    ``strength`` scales the noise of a stereo camera; with 0 depth is exact and has no holes.
+    """
+    depth = frame.depth
+    if strength:
+        depth = add_depth_noise(
+            depth, rng, image=frame.image, focal=float(frame.scene.camera.K[0, 0]),
+            strength=strength)
+    result: np.ndarray = np.rint(np.nan_to_num(depth, nan=0.0) * 1000).astype(np.uint16)
+    return result
 
 
 def _seen(frame: TabletopFrame, index: int, measured: np.ndarray) -> VisibleObject:
@@ -183,20 +198,13 @@ def _seen(frame: TabletopFrame, index: int, measured: np.ndarray) -> VisibleObje
     window = np.s_[y : y + height, x : x + width]
     mask = whole[window].astype(bool)
     rows, columns = np.nonzero(mask)
-    points = _points(frame, columns + x, rows + y)
+    points = frame.points(rows + y, columns + x)
     centroid = points.mean(axis=0)
-    pose, size = _box(thing, np.linalg.inv(frame.scene.camera.pose))
+    pose, size = thing.box()
     return VisibleObject(
-        index, f'{thing.color} {thing.category}', (x, y, width, height), mask,
-        float(frame.visible[index]), pose, size, centroid, _normal(points, centroid),
-        float(measured[window][mask].mean()))
-
-
-def _points(frame: TabletopFrame, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Return the points [n, 3] in the optical frame that pixels see."""
-    K = frame.scene.camera.K
-    z = frame.depth[v, u].astype(float)
-    return np.column_stack([(u - K[0, 2]) / K[0, 0] * z, (v - K[1, 2]) / K[1, 1] * z, z])
+        index, thing.name, (x, y, width, height), mask,
+        float(frame.visible[index]), np.linalg.inv(frame.scene.camera.pose) @ pose, size, centroid,
+        _normal(points, centroid), float(measured[window][mask].mean()))
 
 
 def _normal(points: np.ndarray, centroid: np.ndarray) -> np.ndarray:
@@ -206,13 +214,3 @@ def _normal(points: np.ndarray, centroid: np.ndarray) -> np.ndarray:
     normal: np.ndarray = np.linalg.eigh(np.cov(near.T))[1][:, 0] if len(near) > 3 else -centroid
     normal = normal / np.linalg.norm(normal)
     return -normal if normal @ centroid > 0 else normal
-
-
-def _box(thing: TabletopObject, to_camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return pose [4, 4] in the camera and size [3] with x along the longer horizontal side."""
-    pose, size = to_camera @ thing.pose, np.asarray(thing.size, float)
-    if size[0] < size[1]:
-        turn = np.eye(4)
-        turn[:2, :2] = [[0, -1], [1, 0]]
-        pose, size = pose @ turn, size[[1, 0, 2]]
-    return pose, size

@@ -7,6 +7,7 @@ Everything is a function of the phase of a lap, 0 to 1; at the end of a lap all 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -66,18 +67,11 @@ class Motion:
 
     def camera(self, phase: float) -> Camera:
         """Return the camera at a phase of the lap."""
-        start = self.scene.camera
         if self.is_camera_still:
-            return start
-        back = start.pose[:3, 3] - self.pivot
-        level = np.cross([0.0, 0.0, 1.0], back)
+            return self.scene.camera
         angle = 2 * np.pi * phase
-        turn = _rotation(np.array([0.0, 0.0, 1.0]), self.sideways * np.sin(angle)) @ _rotation(
-            -level / np.linalg.norm(level), self.upwards * (1 - np.cos(angle)) / 2)
-        pose = np.eye(4)
-        pose[:3, :3] = turn @ start.pose[:3, :3]
-        pose[:3, 3] = self.pivot + turn @ back
-        return replace(start, pose=pose)
+        return orbited(self.scene.camera, self.pivot, self.sideways * np.sin(angle),
+                       self.upwards * (1 - np.cos(angle)) / 2)
 
     def at(self, phase: float, *, shot: int = 0) -> Scene:
         """Return the scene at a phase of the lap.
@@ -91,10 +85,8 @@ class Motion:
             pose = one.pose.copy()
             pose[:2, 3] += slide.reach * np.sin(2 * np.pi * phase)
             objects[slide.index] = replace(one, pose=pose)
-        look = self.scene.appearance
-        return replace(
-            self.scene, objects=tuple(objects), camera=self.camera(phase),
-            appearance=replace(look, seed=look.seed + _SAME_LOOK * 17 * shot))
+        return another_shot(
+            replace(self.scene, objects=tuple(objects), camera=self.camera(phase)), shot)
 
 
 def sample_motion(
@@ -109,33 +101,63 @@ def sample_motion(
     """
     rng = np.random.default_rng([606, seed, number])
     scene = sample_frame(rng, width=width, height=height).scene
-    pivot = _looked_at(scene.camera)
+    pivot = looked_at(scene.camera)
     back = scene.camera.pose[:3, 3] - pivot
     elevation = float(np.arcsin(back[2] / np.linalg.norm(back)))
     upwards = _UPWARDS if elevation + _UPWARDS < _STEEPEST else -_UPWARDS
-    slides = _sample_slides(rng, scene, sliding)
+    slides = sample_slides(rng, scene, sliding)
     return Motion(scene, pivot, _SIDEWAYS * moving, float(upwards) * moving, slides)
 
 
-def _looked_at(camera: Camera) -> np.ndarray:
+def another_shot(scene: Scene, shot: int) -> Scene:
+    """Return the same scene with other sensor noise, so that no two pictures are the same."""
+    look = scene.appearance
+    return replace(scene, appearance=replace(look, seed=look.seed + _SAME_LOOK * 17 * shot))
+
+
+def looked_at(camera: Camera) -> np.ndarray:
+    """Return the point [3] in the world, just above the support, on the optical axis."""
     eye, forward = camera.pose[:3, 3], camera.pose[:3, 2]
     point: np.ndarray = eye + forward * ((_FOCUS_HEIGHT - eye[2]) / forward[2])
     return point
 
 
-def _rotation(axis: np.ndarray, angle: float) -> np.ndarray:
+def orbited(
+    camera: Camera, pivot: np.ndarray, sideways: float, upwards: float, distance: float = 1.0
+) -> Camera:
+    """Return the camera turned about ``pivot`` [3], which it sees at the same place in the image.
+
+    ``sideways`` about the vertical and ``upwards`` in radians; ``distance``: times the old one.
+    """
+    back = camera.pose[:3, 3] - pivot
+    level = np.cross([0.0, 0.0, 1.0], back)
+    turn = rotation(np.array([0.0, 0.0, 1.0]), sideways) @ rotation(
+        -level / np.linalg.norm(level), upwards)
+    pose = np.eye(4)
+    pose[:3, :3] = turn @ camera.pose[:3, :3]
+    pose[:3, 3] = pivot + turn @ back * distance
+    return replace(camera, pose=pose)
+
+
+def rotation(axis: np.ndarray, angle: float) -> np.ndarray:
+    """Return the rotation [3, 3] by ``angle`` radians about the unit vector ``axis`` [3]."""
     x, y, z = axis
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     turn: np.ndarray = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
     return turn
 
 
-def _sample_slides(rng: np.random.Generator, scene: Scene, count: int) -> tuple[Slide, ...]:
-    """Choose objects and directions that keep clear of everything else all the way."""
+def sample_slides(
+    rng: np.random.Generator, scene: Scene, count: int, reaches: Sequence[float] = _REACHES
+) -> tuple[Slide, ...]:
+    """Choose at most ``count`` objects and directions that keep clear of all else all the way.
+
+    ``reaches`` in metres to each side, tried in turn.
+    """
     things: list[TabletopObject | Clutter] = [*scene.objects, *scene.clutter]
     centers = np.array([thing.pose[:2, 3] for thing in things])
     radii = np.array([_radius(thing) for thing in things])
-    reaches = np.zeros(len(things))
+    taken = np.zeros(len(things))
     slides: list[Slide] = []
     for index in rng.permutation(len(scene.objects)).tolist():
         angle = float(rng.uniform(0, np.pi))
@@ -143,12 +165,12 @@ def _sample_slides(rng: np.random.Generator, scene: Scene, count: int) -> tuple[
             break
         direction = np.array([np.cos(angle), np.sin(angle)])
         others = np.arange(len(things)) != index
-        for reach in _REACHES:
+        for reach in reaches:
             ends = centers[index] + np.array([[-reach], [reach]]) * direction
-            room = _distance(ends, centers[others]) - radii[others] - reaches[others]
+            room = _distance(ends, centers[others]) - radii[others] - taken[others]
             if (room > radii[index] + _GAP).all() and _on_support(scene, ends, radii[index]):
                 slides.append(Slide(index, reach * direction))
-                reaches[index] = reach
+                taken[index] = reach
                 break
     return tuple(slides)
 

@@ -87,7 +87,7 @@ def draw_depth(depth: np.ndarray) -> np.ndarray:
 
 
 def _summary(frame: TabletopFrame) -> str:
-    return ', '.join(f'{o.color} {o.category}' for o in frame.scene.objects)
+    return ', '.join(o.name for o in frame.scene.objects)
 
 
 def _wrapped(text: str, characters: int) -> list[str]:

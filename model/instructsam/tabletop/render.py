@@ -43,6 +43,13 @@ class TabletopFrame:
         mask: np.ndarray = self.instance_map == index + 1
         return mask
 
+    def points(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Return the points [n, 3] in the optical frame that pixels see, exact."""
+        K = self.scene.camera.K
+        z = self.depth[rows, columns].astype(float)
+        x, y = (columns - K[0, 2]) / K[0, 0] * z, (rows - K[1, 2]) / K[1, 1] * z
+        return np.column_stack([x, y, z])
+
 
 @dataclass(frozen=True, eq=False)
 class _Trace:
@@ -62,6 +69,16 @@ def render(scene: Scene) -> TabletopFrame:
     ground = measure_ground(scene)
     owner, inverse = _compose([*objects, *clutter], ground.inverse_depth)
     return _shade(scene, ground, objects, clutter, owner, inverse)
+
+
+def visible_shares(scene: Scene) -> np.ndarray:
+    """Return how much of each object is seen, 0 to 1 [n], as `TabletopFrame` counts it.
+
+    Draws no picture: many times faster than `render`, and more so for a small image.
+    """
+    objects, clutter = _trace(scene)
+    owner, _ = _compose([*objects, *clutter], measure_ground(scene).inverse_depth)
+    return _shares(objects, owner)
 
 
 def sample_frame(
@@ -145,19 +162,25 @@ def _shade(
     image *= shadow_map(scene, h, w)
     flat = image.reshape(-1, 3)
     for k, trace in enumerate([*objects, *clutter]):
-        visible = np.flatnonzero(owner[trace.place] == k + 1)
-        if visible.size:
-            place = trace.place[visible]
-            flat[place] = _surface(scene, trace, place, visible)
-    seen = np.bincount(owner, minlength=len(objects) + 1)[1 : len(objects) + 1]
+        own = np.flatnonzero(owner[trace.place] == k + 1)
+        if own.size:
+            place = trace.place[own]
+            flat[place] = _surface(scene, trace, place, own)
+    visible = _shares(objects, owner)
     owner = np.where(owner > len(objects), 0, owner).astype(np.uint8)
     with np.errstate(divide='ignore'):
         depth = (1 / inverse).astype(np.float32)
     depth[~(inverse > 0)] = np.nan
     return TabletopFrame(
         scene, develop(image, scene.appearance), depth.reshape(h, w), owner.reshape(h, w),
-        seen / np.array([max(o.whole, 1) for o in objects]),
+        visible,
     )
+
+
+def _shares(objects: list[_Trace], owner: np.ndarray) -> np.ndarray:
+    seen = np.bincount(owner, minlength=len(objects) + 1)[1 : len(objects) + 1]
+    result: np.ndarray = seen / np.array([max(o.whole, 1) for o in objects])
+    return result
 
 
 def _surface(

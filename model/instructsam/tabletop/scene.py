@@ -44,6 +44,20 @@ class TabletopObject:
     pose: np.ndarray
     body: Body
 
+    @property
+    def name(self) -> str:
+        """Colour and category, as in 'red mug'."""
+        return f'{self.color} {self.category}'
+
+    def box(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return pose [4, 4] and size [3] with the x axis along the longer horizontal side."""
+        pose, size = self.pose, np.asarray(self.size, float)
+        if size[0] < size[1]:
+            turn = np.eye(4)
+            turn[:2, :2] = [[0, -1], [1, 0]]
+            pose, size = pose @ turn, size[[1, 0, 2]]
+        return pose, size
+
 
 @dataclass(frozen=True, eq=False)
 class Camera:
