@@ -173,12 +173,14 @@ def test_targets_carry_everything() -> None:
     assert (one.centroid.z, one.normal.z) == (0.85, -1.0)
 
 
-def test_a_target_without_depth_is_nan_and_says_so() -> None:
+def test_a_target_without_depth_is_zero_with_unknown_covariance_and_says_so() -> None:
     one = target_array(result_of([holed()], lost=(0,)), HEADER, 2).targets[0]
     assert one.status == TargetStatus.NO_DEPTH
-    numbers = [one.pose.pose.position.x, one.pose.pose.orientation.w, one.size.y, one.centroid.z,
-               one.normal.x, *one.pose.covariance]
-    assert np.isnan(numbers).all()
+    assert list(one.pose.covariance) == [-1, *35 * [0]]
+    turn = one.pose.pose.orientation
+    assert (turn.x, turn.y, turn.z, turn.w) == (0, 0, 0, 1)
+    for part in (one.pose.pose.position, one.size, one.centroid, one.normal):
+        assert (part.x, part.y, part.z) == (0, 0, 0)
 
 
 def test_targets_in_another_frame() -> None:

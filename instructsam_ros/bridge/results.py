@@ -123,7 +123,7 @@ def target_array(
 def target_message(
     target: Target, status: TargetStatus = TargetStatus.OK
 ) -> interfaces.Target:
-    """Return one target; without geometry its numbers are NaN."""
+    """Return one target; without geometry its numbers are zero and covariance[0] is -1."""
     message = interfaces.Target()
     message.id = target.id
     message.phrase = target.phrase
@@ -133,7 +133,7 @@ def target_message(
     message.valid_depth_ratio = float(target.valid_depth_ratio)
     geometry = target.geometry
     message.pose = pose_with_covariance(geometry)
-    nowhere = np.full(3, np.nan)
+    nowhere = np.zeros(3)
     message.size = _vector(nowhere if geometry is None else geometry.size)
     message.normal = _vector(nowhere if geometry is None else geometry.normal)
     message.centroid = _point(nowhere if geometry is None else geometry.centroid)
@@ -141,13 +141,16 @@ def target_message(
 
 
 def pose_with_covariance(geometry: TargetGeometry | None) -> PoseWithCovariance:
-    """Return the box's pose with its covariance; all NaN without geometry."""
+    """Return the box's pose with its covariance.
+
+    Without geometry it is the identity, and covariance[0] is -1, as in sensor_msgs.
+    """
     message = PoseWithCovariance()
     if geometry is None:
-        message.pose.position = _point(np.full(3, np.nan))
-        for axis in 'xyzw':
-            setattr(message.pose.orientation, axis, np.nan)
-        message.covariance = np.full(36, np.nan)
+        message.pose = matrix_to_pose(np.eye(4))
+        covariance = np.zeros(36)
+        covariance[0] = -1
+        message.covariance = covariance
     else:
         message.pose = matrix_to_pose(geometry.pose)
         message.covariance = geometry.covariance.astype(np.float64).ravel()

@@ -9,21 +9,24 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from instructsam_ros.perception.box import LevelBox, SightCheck, fit_box
+from instructsam_ros.perception.box import LevelBox, fit_box
 from instructsam_ros.perception.camera import CameraModel
 from instructsam_ros.perception.covariance import LevelAccuracy, pose_covariance
+from instructsam_ros.perception.level import LevelView
 from instructsam_ros.perception.noise import DepthNoise
 from instructsam_ros.perception.segmenter import Instance
-from instructsam_ros.perception.support import (
-    hangs_free,
-    level_rotation,
-    plane_normal,
-    support_height,
-)
-from instructsam_ros.perception.surface import Surface, extract_surface
+from instructsam_ros.perception.sight import SightCheck
+from instructsam_ros.perception.support import level_rotation, plane_normal
+from instructsam_ros.perception.surface import Surface, extract_surfaces
 from instructsam_ros.perception.targets import Target, TargetGeometry, TargetStatus
 
 Array = NDArray[np.float64]
+
+# a box of which more than this share of the height, and of metres, is below what is seen has an
+# inferred bottom
+_HIDDEN_BOTTOM, _HIDDEN_METRES = 0.35, 0.01
+_NO_THICKNESS = 0.002  # metres
+_NORMAL_POINTS = 500
 
 
 @dataclass(frozen=True)
@@ -91,37 +94,45 @@ class Projector:
                 for number, (one, status) in enumerate(zip(instances, statuses, strict=True), 1)
             )
         _check_sizes(masks, depth, camera)
-        depth = self._usable(depth, camera)
-        rays, focal = camera.rays(), (camera.fx + camera.fy) / 2
-        surfaces = [
-            extract_surface(mask, bound, depth, rays, focal, self.settings.noise)
-            for mask, bound in zip(masks, bounds, strict=True)
-        ]
-        level = self._level(surfaces, rotation)
-        targets = []
-        for index, (one, surface) in enumerate(zip(instances, surfaces, strict=True)):
-            status = statuses[index]
-            if surface is None:
-                status |= TargetStatus.NO_DEPTH
-                targets.append(_without_geometry(index + 1, one, status))
-                continue
-            tolerance = self.settings.noise.jump(float(surface.points[0, 2]))
-            check = SightCheck(masks[index], depth, camera, level.rotation, tolerance)
-            targets.append(self._target(index + 1, one, surface, level, status, check))
-        return tuple(targets)
+        # unknown depth is NaN all the way
+        with np.errstate(divide='ignore', invalid='ignore'):
+            depth = np.ascontiguousarray(depth, np.float32)
+            if camera.distortion_model:
+                depth = np.where(np.isnan(camera.rays()[..., 0]), np.float32(np.nan), depth)
+            surfaces = self._surfaces(masks, bounds, depth, camera)
+            level = self._level(surfaces, rotation)
+            targets = []
+            for index, (one, surface) in enumerate(zip(instances, surfaces, strict=True)):
+                status = statuses[index]
+                if surface is None:
+                    status |= TargetStatus.NO_DEPTH
+                    targets.append(_without_geometry(index + 1, one, status))
+                    continue
+                tolerance = self.settings.noise.jump(float(surface.points[0, 2]))
+                check = SightCheck(
+                    masks[index], depth, camera, level.rotation, tolerance, self.settings.min_depth
+                )
+                targets.append(self._target(index + 1, one, surface, level, status, check))
+            return tuple(targets)
 
-    def _usable(self, depth: NDArray[np.float32], camera: CameraModel) -> NDArray[np.float32]:
-        """Depth with NaN where it is out of range or the pixel has no ray."""
-        with np.errstate(invalid='ignore'):
-            wrong = (depth < self.settings.min_depth) | (depth > self.settings.max_depth)
-        if camera.distortion_model:
-            wrong |= np.isnan(camera.rays()[..., 0])
-        return np.where(wrong, np.float32(np.nan), depth) if wrong.any() else depth
+    def _surfaces(
+        self,
+        masks: Sequence[NDArray[np.uint8]],
+        bounds: Sequence[tuple[int, int, int, int]],
+        depth: NDArray[np.float32],
+        camera: CameraModel,
+    ) -> list[Surface | None]:
+        settings = self.settings
+        limits = settings.min_depth, settings.max_depth
+        rays, focal = camera.rays(), (camera.fx + camera.fy) / 2
+        return extract_surfaces(masks, bounds, depth, rays, focal, settings.noise, limits)
 
     def _level(self, surfaces: Sequence[Surface | None], rotation: Array | None) -> _Level:
         if rotation is not None:
             return _Level(np.asarray(rotation, np.float64), LevelAccuracy.GRAVITY, TargetStatus.OK)
         rings = [surface.surroundings for surface in surfaces if surface is not None]
+        # the same in whatever order the instances come
+        rings.sort(key=lambda ring: tuple(ring[:1].ravel().tolist()))
         normal = plane_normal(rings, self.settings.noise)
         if normal is not None:
             return _Level(level_rotation(normal), LevelAccuracy.PLANE, TargetStatus.NO_TF)
@@ -159,24 +170,24 @@ class Projector:
         weights = np.full(len(surface.points), 1 / len(surface.points), np.float32)
         centroid = (weights @ surface.points).astype(np.float64)
         sigma = settings.noise.sigma(float(centroid[2]))
-        turn = level.rotation.T.astype(np.float32)
-        points = surface.points @ turn
+        scene = LevelView(surface, level.rotation)
         support = None
         if not level.status & TargetStatus.CAMERA_ALIGNED:
-            support = support_height(points[:, 2], surface.surroundings @ turn[:, 2], sigma)
-            if support is not None and not surface.occluded and hangs_free(
-                points, support, surface.spacing
-            ):
-                support = None
-        box = fit_box(points, support, surface.spacing, check if settings.complete else None)
+            support = scene.support(sigma)
+        box = fit_box(scene, support, check if settings.complete else None)
         status |= level.status
         if support is None:
             status |= TargetStatus.NO_SUPPORT
+        elif box.guessed[2] > max(_HIDDEN_BOTTOM * box.size[2], _HIDDEN_METRES):
+            status |= TargetStatus.INFERRED_BOTTOM
         if surface.occluded:
             status |= TargetStatus.OCCLUDED
         if (
-            surface.valid_ratio < settings.sparse_ratio
+            surface.ragged
+            or surface.valid_ratio < settings.sparse_ratio
             or surface.visible_points < settings.sparse_points
+            # no thickness but noise: all points on a line or in a plane
+            or box.size.min() < max(sigma, _NO_THICKNESS)
         ):
             status |= TargetStatus.SPARSE_DEPTH
         geometry = TargetGeometry(
@@ -240,15 +251,14 @@ def _pose(box: LevelBox, rotation: Array) -> Array:
 
 
 def _surface_normal(points: NDArray[np.float32], centroid: Array) -> Array:
-    """Unit normal, towards the camera, of the surface near the visible point nearest to centroid.
+    """Unit normal, towards the camera, of the visible surface near the centroid.
 
-    Plane fit (smallest principal axis) over the fifth of the points that is nearest to it.
+    Plane fit (smallest principal axis) over the tenth of the points that is nearest to it.
     """
-    thin = points[:: max(1, len(points) // 800)].astype(np.float64)
-    anchor = thin[((thin - centroid) ** 2).sum(axis=1).argmin()]
-    distance = ((thin - anchor) ** 2).sum(axis=1)
-    count = min(len(thin), max(6, len(thin) // 5))
-    patch = thin[np.argpartition(distance, count - 1)[:count]]
-    centred = patch - patch.mean(axis=0)
-    normal = np.linalg.eigh(centred.T @ centred)[1][:, 0]
-    return -normal if normal @ anchor > 0 else normal
+    thin = points[:: max(1, len(points) // _NORMAL_POINTS)] - centroid.astype(np.float32)
+    distance = np.einsum('ij,ij->i', thin, thin)
+    count = min(len(thin), max(12, len(thin) // 10))
+    patch = thin[np.argpartition(distance, count - 1)[:count]].astype(np.float64)
+    middle = patch.sum(axis=0) / count
+    normal = np.linalg.eigh(patch.T @ patch - count * np.outer(middle, middle))[1][:, 0]
+    return -normal if normal @ (centroid + middle) > 0 else normal

@@ -63,6 +63,7 @@ def result_record(
 ) -> dict[str, Any]:
     """Return one entry of ``results`` for the picture named ``image`` of ``shape`` (H, W)."""
     segmentation = result.segmentation
+    ids = [target.id for target in result.targets]
     return {
         'image': image,
         'height': shape[0],
@@ -72,8 +73,8 @@ def result_record(
         'answer': segmentation.answer,
         'phrases': list(segmentation.phrases),
         'instances': [
-            _instance_record(number, one)
-            for number, one in enumerate(segmentation.instances, start=1)
+            _instance_record(identity, one)
+            for identity, one in zip(ids, segmentation.instances, strict=True)
         ],
         'frame': 'camera_optical',
         'targets': [_target_record(target) for target in result.targets],
@@ -86,9 +87,9 @@ def result_document(records: list[dict[str, Any]]) -> str:
     return json.dumps({'schema': SCHEMA, 'results': records}, indent=1, allow_nan=False) + '\n'
 
 
-def _instance_record(number: int, one: Instance) -> dict[str, Any]:
+def _instance_record(identity: int, one: Instance) -> dict[str, Any]:
     return {
-        'id': number,
+        'id': identity,
         'phrase': one.phrase,
         'score': float(one.score),
         'box': [float(value) for value in one.box],

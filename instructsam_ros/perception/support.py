@@ -72,12 +72,12 @@ def support_height(
     """Return the height of the surface under an object, or None where none is in sight.
 
     It is the highest level that a good part of the surroundings shares and that is not above the
-    object's own lowest points; heights are along "up", in metres; ``sigma`` is the depth noise.
+    object's own lowest points; heights are along "up", in metres, the object's in ascending
+    order; ``sigma`` is the depth noise.
     """
     if len(ring_heights) < 20:
         return None
-    index = int(0.02 * len(object_heights))
-    lowest = float(np.partition(object_heights, index)[index])
+    lowest = float(object_heights[int(0.02 * len(object_heights))])
     step = max(0.006, 2.5 * sigma)
     below = ring_heights[ring_heights < lowest + max(0.01, 3 * sigma)]
     if len(below) < _MIN_LEVEL_SHARE * len(ring_heights):
@@ -100,21 +100,20 @@ def support_height(
     return float(near[len(near) // 2])
 
 
-def hangs_free(points: Points, support: float, spacing: float) -> bool:
+def hangs_free(ordered: Points, support: float, spacing: float) -> bool:
     """Tell whether an object is seen to end above the support, as one in a gripper does.
 
-    ``points`` [N, 3] of its visible surface in a level frame (origin at the camera), ``support``
-    the height of the surface below, ``spacing`` the distance between points, all in metres. The
-    side towards the camera shows down to the support, except where the object curves in under
-    itself (a ball, by no more than what shows of it) or the view is so steep that the side takes
-    up only a few pixels.
+    ``ordered`` [3, N]: each coordinate of its visible surface in ascending order, in a level frame
+    (origin at the camera); ``support`` the height of the surface below, ``spacing`` the distance
+    between points, all in metres. The side towards the camera shows down to the support, except
+    where the object curves in under itself (a ball, by no more than what shows of it) or the view
+    is so steep that the side takes up only a few pixels.
     """
-    low, high = np.partition(points, (len(points) // 50, -1 - len(points) // 50), axis=0)[
-        [len(points) // 50, -1 - len(points) // 50]
-    ]
+    trimmed = ordered.shape[1] // 50
+    low, high = ordered[:, trimmed].astype(float), ordered[:, -1 - trimmed].astype(float)
     extent = high - low
     # the camera sees a side only from outside the object's own outline
-    off = np.linalg.norm((low + high)[:2] / 2) - extent[:2].max() / 2
+    off = np.hypot(*(low + high)[:2]) / 2 - extent[:2].max() / 2
     level = max(float(off), 0.0) / float(np.hypot(off, low[2]))
     in_few_pixels = _SIDE_PIXELS * spacing / max(level, 1e-6)
     hidden = max(float(extent[2]), 0.75 * float(extent[:2].max()), 0.02, in_few_pixels)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Targets: what a robot needs to know of an object in 3D."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import IntFlag
 
 import numpy as np
@@ -19,7 +19,7 @@ class TargetStatus(IntFlag):
     NO_DEPTH = 1
     #: No camera intrinsics: there is no geometry, only the 2D result.
     NO_CAMERA = 2
-    #: Few valid depth pixels under the mask: geometry is there but coarse.
+    #: Few valid depth pixels under the mask, or all in a line or plane: geometry is coarse.
     SPARSE_DEPTH = 4
     #: The mask reaches the picture's edge: the object goes on outside, size and centre are short.
     TOUCHES_BORDER = 8
@@ -34,6 +34,8 @@ class TargetStatus(IntFlag):
     OCCLUDED = 128
     #: Score below the level at which one should act on it.
     LOW_SCORE = 256
+    #: The lower part is hidden: that the box reaches down to the support is inferred, not seen.
+    INFERRED_BOTTOM = 512
 
     @property
     def names(self) -> list[str]:
@@ -47,13 +49,16 @@ class TargetGeometry:
 
     Attributes:
         pose: [4, 4], box -> frame; origin at the box's centre, z up, x along the longer horizontal
-            side.
+            side, or one of them if they are equal within 10 % (``box.canonical``).
         size: [3] full side lengths along the box's x, y, z, metres.
         centroid: [3] centroid of the visible surface, each pixel of the mask counting once.
         normal: [3] unit normal of the visible surface near the centroid, towards the camera.
         covariance: [6, 6] of the pose: x, y, z, rotation about the frame's x, y, z (m, rad),
             row-major as in geometry_msgs/PoseWithCovariance.
         distance: metres from the camera to the centroid.
+        persistent: [3, 3] m^2, the part of the position's covariance that stays the same from
+            frame to frame (hidden back, mask, calibration, gravity), so that no filter averages
+            it out; covariance[:3, :3] is the whole.
     """
 
     pose: Array
@@ -62,6 +67,7 @@ class TargetGeometry:
     normal: Array
     covariance: Array
     distance: float
+    persistent: Array = field(default_factory=lambda: np.zeros((3, 3)))
 
     @property
     def position(self) -> Array:
@@ -76,7 +82,7 @@ class TargetGeometry:
     def transformed(self, transform: Array) -> 'TargetGeometry':
         """Return the geometry in another frame; ``transform`` [4, 4] maps this frame to it.
 
-        Sizes belong to the box and stay; the pose turns, and with it normal and covariance.
+        Sizes belong to the box and stay; the pose turns, and with it normal and covariances.
         """
         rotation = transform[:3, :3]
         twice = np.zeros((6, 6))
@@ -87,6 +93,7 @@ class TargetGeometry:
             centroid=rotation @ self.centroid + transform[:3, 3],
             normal=rotation @ self.normal,
             covariance=twice @ self.covariance @ twice.T,
+            persistent=rotation @ self.persistent @ rotation.T,
         )
 
 
