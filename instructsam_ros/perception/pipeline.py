@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from instructsam_ros.perception.frame import Frame
 from instructsam_ros.perception.instruction import clean_instruction
 from instructsam_ros.perception.projection import Projector
-from instructsam_ros.perception.segmenter import Segmentation, Segmenter
+from instructsam_ros.perception.segmenter import Segmentation, Segmenter, stream_of
 from instructsam_ros.perception.targets import Target
+from instructsam_ros.perception.tracking import Tracker
+
+Pose = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class PerceptionResult:
         stamp: of the frame, seconds.
         segmentation: the model's answer and instances.
         targets: one per instance, in order, geometry in the optical frame.
-        timings: seconds per stage, ``segment`` and ``project``.
+        timings: seconds per stage: ``segment``, ``project``, and ``track`` if it was tracked.
     """
 
     instruction: str
@@ -36,11 +39,12 @@ class PerceptionResult:
 
 
 class PerceptionPipeline:
-    """Segment, then project. The node, the command line and replay differ only around it."""
+    """Segment, project, track. The node, the command line and replay differ only around it."""
 
     def __init__(self, segmenter: Segmenter, projector: Projector | None = None) -> None:
         """Use a loaded segmenter and, if other settings are wanted, a projector."""
         self.segmenter = segmenter
+        self._stream = stream_of(segmenter)
         self.projector = projector or Projector()
 
     def run(
@@ -49,22 +53,36 @@ class PerceptionPipeline:
         instruction: str,
         *,
         threshold: float | None = None,
-        locate: Callable[[], NDArray[np.float64] | None] | None = None,
+        locate: Callable[[], Pose | None] | None = None,
+        tracker: Tracker | None = None,
+        fix: Callable[[], Pose | None] | None = None,
+        standing: bool = False,
     ) -> PerceptionResult:
         """Process one frame. Raises ValueError for an unusable instruction or frame.
 
         ``locate`` stands in for ``frame.camera_pose`` (same meaning) and is asked only when the
         pose is needed, after segmenting: a live source has had time to learn it by then.
+        ``tracker`` gives ids that last and filters poses; without one, ids are places in the
+        list. ``fix`` tells the camera's pose in the frame in which objects rest, if that is
+        another one than gravity's; it is asked after ``locate``. ``standing``: picture after
+        picture of one camera is asked the same, which models may answer faster.
         """
         instruction = clean_instruction(instruction)
         start = time.perf_counter()
-        segmentation = self.segmenter.segment(frame.image, instruction, threshold=threshold)
+        segmenter = self._stream if standing else self.segmenter
+        segmentation = segmenter.segment(frame.image, instruction, threshold=threshold)
         segmented = time.perf_counter()
         pose = frame.camera_pose if locate is None else locate()
         rotation = None if pose is None else pose[:3, :3]
+        to_fixed = pose if fix is None else fix()
         located = time.perf_counter()
-        targets = self.projector.project(
-            segmentation.instances, frame.depth, frame.camera, rotation
-        )
-        timings = {'segment': segmented - start, 'project': time.perf_counter() - located}
+        instances = segmentation.instances
+        targets = self.projector.project(instances, frame.depth, frame.camera, rotation)
+        projected = time.perf_counter()
+        timings = {'segment': segmented - start, 'project': projected - located}
+        if tracker is not None:
+            targets = tracker.update(
+                targets, instances, frame.stamp, frame.camera, to_fixed, frame.depth
+            )
+            timings['track'] = time.perf_counter() - projected
         return PerceptionResult(instruction, frame.stamp, segmentation, targets, timings)
