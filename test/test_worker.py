@@ -9,6 +9,7 @@ import weakref
 
 import pytest
 
+from instructsam_ros.perception.anticipation import Anticipation
 from instructsam_ros.perception.worker import InferenceWorker, WorkerStoppedError
 
 # for waiting on another thread of a busy machine; nothing takes this long when all is well
@@ -18,13 +19,13 @@ PATIENCE = 10.0
 class Bench:
     """A worker whose processing waits at a gate."""
 
-    def __init__(self, gated=False):
+    def __init__(self, gated=False, anticipation=None):
         self.done = []
         self.errors = []
         self.began = threading.Semaphore(0)
         self.gate = threading.Semaphore(0)
         self.gated = gated
-        self.worker = InferenceWorker(self._process, self.errors.append)
+        self.worker = InferenceWorker(self._process, self.errors.append, anticipation)
         self.worker.start()
 
     def _process(self, frame):
@@ -171,6 +172,84 @@ def test_a_least_interval_spaces_frames_but_not_requests(make):
     bench.worker.offer(4)
     bench.worker.min_interval = 0.0
     bench.settle(lambda: bench.done[-1] == 4)
+
+
+class Hopeful(Anticipation):
+    """Always expects a newer frame within ``seconds``; counts the waits and what they took."""
+
+    def __init__(self, seconds):
+        super().__init__(seconds)
+        self.waits, self.seconds = 0, 0.0
+
+    def wait(self, now):
+        self.waits += 1
+        return self.longest
+
+    def waited(self, seconds):
+        self.seconds += seconds
+
+
+def test_a_frame_that_waited_gives_way_to_one_that_is_about_to_come(make):
+    hopeful = Hopeful(PATIENCE)
+    bench = make(gated=True, anticipation=hopeful)
+    bench.worker.offer(1)
+    assert bench.began.acquire(timeout=PATIENCE)
+    assert hopeful.waits == 0
+    bench.worker.offer(2)
+    bench.gate.release()
+    bench.settle(lambda: hopeful.waits == 1)
+    assert not bench.began.acquire(timeout=0.05)
+    bench.worker.offer(3)
+    bench.gate.release()
+    bench.settle(lambda: bench.done == [1, 3])
+    assert bench.worker.counters.dropped == 1
+    assert 0.05 <= hopeful.seconds < PATIENCE
+    # the worker is free: what comes now is the newest
+    bench.worker.offer(4)
+    bench.gate.release()
+    bench.settle(lambda: bench.done == [1, 3, 4])
+    assert hopeful.waits == 1
+
+
+def test_a_frame_is_not_held_longer_than_told_nor_against_a_request(make):
+    hopeful = Hopeful(0.05)
+    bench = make(gated=True, anticipation=hopeful)
+    bench.worker.offer(1)
+    assert bench.began.acquire(timeout=PATIENCE)
+    bench.worker.offer(2)
+    bench.gate.release()
+    bench.gate.release()
+    # nothing newer comes: the old one after all
+    bench.settle(lambda: bench.done == [1, 2])
+    assert bench.began.acquire(timeout=PATIENCE)
+    assert hopeful.waits == 1
+    assert hopeful.seconds >= 0.05
+    bench.worker.offer(3)
+    assert bench.began.acquire(timeout=PATIENCE)
+    hopeful.longest = PATIENCE
+    bench.worker.offer(4)
+    bench.gate.release()
+    bench.settle(lambda: hopeful.waits == 2)
+    assert bench.worker.submit(bench.task('request')).result(PATIENCE) == 'request'
+    assert bench.done == [1, 2, 3, 'request']
+    assert bench.worker.stop(PATIENCE)
+
+
+def test_work_and_least_interval_are_seen_by_the_anticipation(make):
+    hopeful = Hopeful(PATIENCE)
+    worked = []
+    hopeful.worked = worked.append
+    bench = make(anticipation=hopeful)
+    bench.worker.min_interval = 0.1
+    bench.worker.offer(1)
+    bench.settle(lambda: len(worked) == 1)
+    # it comes while no frame may be taken yet, and is old when one may
+    bench.worker.offer(2)
+    bench.settle(lambda: hopeful.waits == 1)
+    bench.worker.offer(ValueError('3'))
+    bench.settle(lambda: len(worked) == 2)
+    assert bench.done == [1]
+    assert all(0 <= seconds < PATIENCE for seconds in worked)
 
 
 def test_nothing_holds_a_processed_frame(make):

@@ -10,6 +10,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
+from instructsam_ros.perception.anticipation import Anticipation
+
 FrameT = TypeVar('FrameT')
 ResultT = TypeVar('ResultT')
 
@@ -41,13 +43,21 @@ class InferenceWorker(Generic[FrameT]):
     """Processes the newest frame, never an older one, and requests in the order of arrival.
 
     Between two requests a waiting frame gets its turn, and between two frames a waiting request:
-    neither starves the other. Thread-safe; after ``stop`` it may be started again.
+    neither starves the other. A frame that is there already when the worker becomes free may be
+    held for a moment, until a newer one takes its place: see ``Anticipation``. Thread-safe; after
+    ``stop`` it may be started again.
     """
 
     def __init__(
-        self, process: Callable[[FrameT], None], on_error: Callable[[Exception], None]
+        self,
+        process: Callable[[FrameT], None],
+        on_error: Callable[[Exception], None],
+        anticipation: Anticipation | None = None,
     ) -> None:
-        """``process`` runs on the worker's thread; what it raises goes to ``on_error``."""
+        """``process`` runs on the worker's thread; what it raises goes to ``on_error``.
+
+        ``anticipation`` says when to wait for a newer frame; by default never.
+        """
         self._process = process
         self._on_error = on_error
         self._wake = threading.Condition()
@@ -60,6 +70,10 @@ class InferenceWorker(Generic[FrameT]):
         self._min_interval = 0.0
         self._next_frame_at = 0.0
         self._request_had_turn = False
+        self._anticipation = anticipation or Anticipation()
+        self._free_at = 0.0
+        # since when, and until when, the waiting frame is held; None before that is decided
+        self._hold: tuple[float, float] | None = None
 
     @property
     def counters(self) -> WorkerCounters:
@@ -85,6 +99,7 @@ class InferenceWorker(Generic[FrameT]):
             if self._thread is not None and self._thread.is_alive():
                 raise RuntimeError('the inference worker is running: stop it first')
             self._stopping = False
+            self._free_at = time.monotonic()
             # a daemon: an inference that never ends must not keep the process alive
             self._thread = threading.Thread(target=self._run, name='inference', daemon=True)
             self._thread.start()
@@ -119,6 +134,11 @@ class InferenceWorker(Generic[FrameT]):
                 return
             self._count(dropped=len(self._slot))
             self._slot[:] = [frame]
+            now = time.monotonic()
+            self._anticipation.arrived(now)
+            if self._hold is not None:
+                # this is what was waited for
+                self._hold = self._hold[0], now
             self._wake.notify_all()
 
     def submit(self, task: Callable[[], ResultT]) -> 'Future[ResultT]':
@@ -140,28 +160,51 @@ class InferenceWorker(Generic[FrameT]):
             if turn is None:
                 return
             turn()
+            self._free_at = time.monotonic()
             # a frame or result held until the next turn would be memory for nothing
             del turn
 
     def _next_turn(self) -> Callable[[], None] | None:
         """Wait for work and return it; None at the end."""
         with self._wake:
+            self._hold = None
             while not self._stopping:
-                wait = self._next_frame_at - time.monotonic() if self._slot else None
+                now = time.monotonic()
+                wait = self._until_frame(now) if self._slot else None
                 frame_is_due = wait is not None and wait <= 0
                 if self._requests and not (frame_is_due and self._request_had_turn):
                     self._request_had_turn = True
+                    self._end_hold(now)
                     task, future = self._requests.popleft()
                     return lambda: self._answer(task, future)
                 if frame_is_due:
                     self._request_had_turn = False
-                    self._next_frame_at = time.monotonic() + self._min_interval
+                    self._end_hold(now)
+                    self._next_frame_at = now + self._min_interval
                     frame = self._slot.pop()
                     return lambda: self._search(frame)
                 self._wake.wait(wait)
             return None
 
+    def _until_frame(self, now: float) -> float:
+        """Seconds until the waiting frame may be taken; the lock is held."""
+        wait = self._next_frame_at - now
+        if wait > 0 or self._requests:
+            return wait
+        if self._hold is None:
+            # one that came while nothing else was to do is the newest there can be
+            is_new = self._anticipation.last >= max(self._free_at, self._next_frame_at)
+            self._hold = now, now if is_new else now + self._anticipation.wait(now)
+        return self._hold[1] - now
+
+    def _end_hold(self, now: float) -> None:
+        """Pay for the time that a frame was held; the lock is held."""
+        if self._hold is not None:
+            self._anticipation.waited(now - self._hold[0])
+            self._hold = None
+
     def _search(self, frame: FrameT) -> None:
+        began = time.monotonic()
         try:
             self._process(frame)
         except Exception as error:  # whatever a model or driver does, the next frame gets its turn
@@ -169,6 +212,8 @@ class InferenceWorker(Generic[FrameT]):
             self._on_error(error)
         else:
             self._note(processed=1)
+        with self._wake:
+            self._anticipation.worked(time.monotonic() - began)
 
     def _answer(self, task: Callable[[], Any], future: 'Future[Any]') -> None:
         if not future.set_running_or_notify_cancel():
