@@ -52,7 +52,9 @@ class NodeProcess:
         command = [sys.executable, '-u', *program, *map(str, arguments)]
         if ros:
             command += ['--ros-args', *ros]
-        path = os.pathsep.join([str(HERE), str(HERE.parent), str(HERE.parent / 'model')])
+        # a sourced ROS 2 stays in reach
+        path = os.pathsep.join([str(HERE), str(HERE.parent), str(HERE.parent / 'model'),
+                                *filter(None, [os.environ.get('PYTHONPATH')])])
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             errors='replace', env={**os.environ, 'PYTHONPATH': path})
@@ -102,6 +104,34 @@ def in_time(seconds):
     """A limit for a machine of one's own, widened by how many programs share this one."""
     # a step that needs a processor waits for those before it in the queue
     return seconds * max(1.0, 1.5 * os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
+class Neighbours:
+    """How busy other programs keep this machine while a test measures."""
+
+    def __init__(self, *processes):
+        """``processes``: the ids of those that belong to the test; this one always does."""
+        self._own = (os.getpid(), *processes)
+        self._last = self._read()
+
+    def cores(self):
+        """Processor cores that others, or the host of a virtual machine, took since the last call.
+
+        Interrupts are left out: most of them are the test's own packets on the loopback interface.
+        """
+        before, self._last = self._last, self._read()
+        busy, own, now = (after - one for after, one in zip(self._last, before, strict=True))
+        return max(busy - own, 0) / os.sysconf('SC_CLK_TCK') / now
+
+    def _read(self):
+        user, nice, system, _, _, _, _, stolen = map(
+            int, Path('/proc/stat').read_text().split(maxsplit=9)[1:9])
+        own = 0
+        for process in self._own:
+            # fields 14 and 15, counted from behind the name, which may have spaces
+            fields = Path(f'/proc/{process}/stat').read_text().rsplit(')', 1)[1].split()
+            own += int(fields[11]) + int(fields[12])
+        return user + nice + system + stolen, own, time.monotonic()
 
 
 def wait_until(condition, timeout=PATIENCE, explain=lambda: 'it did not happen'):
@@ -312,5 +342,5 @@ def compressed_pair(picture, seconds, frame='camera'):
             depth_to_compressed(picture.depth, header))
 
 
-__all__ = ['CompressedImage', 'NodeProcess', 'Picture', 'Robot', 'compressed_pair', 'header_of',
-           'in_time', 'seconds_of', 'values_of', 'wait_until']
+__all__ = ['CompressedImage', 'Neighbours', 'NodeProcess', 'Picture', 'Robot', 'compressed_pair',
+           'header_of', 'in_time', 'seconds_of', 'values_of', 'wait_until']

@@ -73,6 +73,24 @@ def test_a_whole_number_is_a_number(context: rclpy.Context) -> None:
     assert set_on(node, near=0.5) == '' and parameters.values.near == 0.5
 
 
+def test_a_name_with_a_group(context: rclpy.Context, tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Grouped:
+        tracking_patience: float = setting(2.0, 'patience', minimum=0.0, name='tracking.patience')
+
+    assert [one.name for one in settings_of(Grouped)] == ['tracking.patience']
+    path = tmp_path / 'table.yaml'
+    path.write_text('/**:\n  ros__parameters:\n    tracking:\n      patience: 5\n')
+    node = rclpy.create_node('table', context=context,
+                             cli_args=['--ros-args', '--params-file', str(path)])
+    parameters = Parameters(node, Grouped)
+    assert parameters.values == Grouped(tracking_patience=5.0)
+    refused = node.set_parameters([Parameter('tracking.patience', value=-1.0)])[0]
+    assert not refused.successful and 'tracking.patience is' in refused.reason
+    assert node.set_parameters([Parameter('tracking.patience', value=1.5)])[0].successful
+    assert parameters.values.tracking_patience == 1.5
+
+
 def test_values_from_a_file(context: rclpy.Context, tmp_path: Path) -> None:
     path = tmp_path / 'table.yaml'
     path.write_text('/**:\n  ros__parameters:\n    slop: 0.5\n    far: 7\n    words: [hey]\n')

@@ -165,6 +165,17 @@ BAD = {
         ['{}/scene.png', '--depth', '{}/scene.png', '--meta', '{}/meta.json'],
         'use 16-bit millimetres',
     ),
+    'extrinsics without a depth camera': (
+        ['{}/scene.png', '--depth', '{}/depth.png', '--meta', '{}/meta.json',
+         '--depth-extrinsics', '0', '0', '0', '0', '0', '0', '1'],
+        '--depth-camera-info',
+    ),
+    'no rotation': (
+        ['{}/scene.png', '--depth', '{}/depth.png', '--meta', '{}/meta.json',
+         '--depth-camera-info', '{}/meta.json',
+         '--depth-extrinsics', '0', '0', '0', '0', '0', '0', '0'],
+        'quaternion',
+    ),
     'depth without K': (['{}/scene.png', '--depth', '{}/depth.png'], '--camera-info'),
     'depth for half of the pictures': (
         ['{}/scene.png', '{}/scene.png', '--depth', '{}/depth.png', '--meta', '{}/meta.json'],
@@ -180,8 +191,31 @@ BAD = {
     ),
     'out is a file': (['{}/scene.png', '--out', '{}/meta.json'], 'choose another folder'),
     'senseless threshold': (['{}/scene.png', '--threshold', '7'], 'number from 0 to 1'),
-    'unknown option': (['{}/scene.png', '--dept', '{}/depth.png', '--what'], '--what'),
+    'unknown option': (['{}/scene.png', '--depth', '{}/depth.png', '--what'], '--what'),
 }
+
+
+def test_depth_of_another_camera_is_registered(scene, color_model):
+    beside = np.eye(4)
+    # 0.1 m to the right, turned by two degrees about its y axis
+    beside[:3, :3] = cv2.Rodrigues(np.array([0.0, -np.deg2rad(2), 0.0]))[0]
+    beside[0, 3] = 0.1
+    other = CameraModel.from_k([200, 0, 105.5, 0, 200, 59.5, 0, 0, 1], 212, 120)
+    shapes = [Box((-0.1, 0, 0.03), (0.06, 0.1, 0.06), 0.4), Box((0.1, 0, 0.04), (0.08,) * 3, 0)]
+    depth, _ = render(shapes, other, look_at((0, -0.5, 0.5), (0, 0, 0.03)) @ beside)
+    cv2.imwrite(str(scene / 'beside.png'), (depth * 1000).astype(np.uint16))
+    meta = {'width': 212, 'height': 120, 'K': other.matrix.tolist()}
+    (scene / 'beside.json').write_text(json.dumps(meta))
+    half = -np.deg2rad(1)
+    assert segment(
+        scene, '--depth', scene / 'beside.png', '--meta', scene / 'meta.json',
+        '--depth-camera-info', scene / 'beside.json',
+        '--depth-extrinsics', 0.1, 0, 0, 0, np.sin(half), 0, np.cos(half)) == 0
+    registered = results(scene)[0]['targets'][0]['geometry']
+    assert segment(scene, '--depth', scene / 'depth.png', '--meta', scene / 'meta.json') == 0
+    aligned = results(scene)[0]['targets'][0]['geometry']
+    # depth pixels of 4 mm
+    np.testing.assert_allclose(registered['position'], aligned['position'], atol=0.008)
 
 
 @pytest.fixture

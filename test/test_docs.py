@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
-from live import PATIENCE, NodeProcess, Robot
+from live import PATIENCE, NodeProcess, Picture, Robot
 from stand_ins import ColorSegmenter
 
 from instructsam_ros.bridge.parameters import Setting, settings_of
@@ -62,7 +63,8 @@ def launch_table(file: str) -> str:
     """What the documents say of a launch file's own arguments."""
     lines = ['| argument | default | |', '|---|---|---|']
     for name, one in launch_arguments(file).items():
-        default = 'depends on `camera`' if '$(' in one['default'] else _value(one['default'])
+        default = 'must be given' if 'default' not in one else 'depends on `camera`' if (
+            '$(' in one['default']) else _value(one['default'])
         choices = ', '.join(f'`{choice["value"]}`' for choice in one.get('choice', ()))
         lines.append(
             f'| `{name}` | {default} | {one["description"]}{f" ({choices})" if choices else ""} |')
@@ -309,7 +311,7 @@ def test_the_example_works(ros_domain: int, tmp_path: Path) -> None:
     try:
         process.wait_for('ready:')
         robot.wait_for_node()
-        robot.film()
+        robot.film(_solid_picture())
         ended = subprocess.run(
             [sys.executable, str(program)], capture_output=True, text=True, timeout=PATIENCE,
             env=_environment())
@@ -319,6 +321,14 @@ def test_the_example_works(ros_domain: int, tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     # the wall is at 1 m and the thing 20 cm before it
     assert re.search(r'red thing: \(\S+, \S+, 0\.[89]\d+\) m in camera', ended.stderr), ended.stderr
+
+
+def _solid_picture() -> Picture:
+    """Things with a thickness: that of a flat one would not be measured well."""
+    picture = Picture()
+    things = picture.depth < 1000
+    picture.depth[things] += (np.argwhere(things)[:, 0] // 2).astype(np.uint16)
+    return picture
 
 
 def _environment() -> dict[str, str]:

@@ -31,7 +31,8 @@ def test_check_that_breaks_is_a_finding() -> None:
     def broken() -> object:
         raise KeyError('nothing')
 
-    findings = list(examine([('a', broken), ('b', lambda: iter([Finding('b', OK, 'well')]))]))  # type: ignore[list-item]
+    checks = [('a', broken), ('b', lambda: iter([Finding('b', OK, 'well')]))]
+    findings = list(examine(checks))  # type: ignore[arg-type]
     assert [one.status for one in findings] == [FAIL, OK]
     assert findings[0].subject == 'a' and "KeyError: 'nothing'" in findings[0].detail
     assert document(findings)['ok'] is False

@@ -184,7 +184,7 @@ def test_equality_representation_copies() -> None:
     assert copy.deepcopy(info).k is not info.k
     assert info != CameraInfo() and info != 'info' and info != Header()
     assert repr(Header(frame_id='camera')) == (
-        "std_msgs.msg.Header(stamp=builtin_interfaces.msg.Time(sec=0, nanosec=0), "
+        'std_msgs.msg.Header(stamp=builtin_interfaces.msg.Time(sec=0, nanosec=0), '
         "frame_id='camera')")
     assert 'd=[1.0, 2.0]' in repr(info)
     with pytest.raises(TypeError):

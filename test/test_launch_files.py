@@ -13,14 +13,18 @@ import pytest
 import yaml
 from live import NodeProcess, Robot
 
+from instructsam_ros.bridge import tabletop
 from instructsam_ros.launching.arguments import declared_arguments
 from instructsam_ros.launching.document import LaunchError
 from instructsam_ros.launching.plan import make_plan
+from instructsam_ros.nodes.bag_player_node import PlayerSettings
+from instructsam_ros.nodes.bag_recorder_node import RecorderSettings
 from instructsam_ros.nodes.settings import PerceptionSettings
 from instructsam_ros.nodes.tabletop_camera_node import CameraSettings
 
 ROOT = Path(__file__).resolve().parent.parent
-PERCEPTION, DEMO = ROOT / 'launch/instructsam.launch.yaml', ROOT / 'launch/demo.launch.yaml'
+PERCEPTION, DEMO, REPLAY = (
+    ROOT / f'launch/{name}.launch.yaml' for name in ('instructsam', 'demo', 'replay'))
 LAUNCH_FILES = sorted((ROOT / 'launch').glob('*.launch.yaml'))
 PRESETS = sorted((ROOT / 'config').glob('*.yaml'))
 CAMERAS = [path.stem for path in PRESETS]
@@ -171,18 +175,59 @@ def test_demo_starts_a_camera_that_the_perception_node_looks_at(tmp_path):
     perception = commands['perception_node']
     assert parameters_of(perception)['instruction'] == 'the mug'
     assert parameters_of(perception)['gravity_frame'] == CameraSettings().world_frame
-    # relative names in the camera's own module
-    source = (ROOT / 'instructsam_ros/nodes/tabletop_camera_node.py').read_text()
-    for name in ('image', 'depth', 'camera_info'):
-        relative = remaps_of(perception)[name].removeprefix(namespace + '/')
-        assert f"'{relative}'" in source, relative
+    remaps = remaps_of(perception)
+    for name, relative in (
+        ('image', tabletop.IMAGE), ('depth', tabletop.DEPTH), ('camera_info', tabletop.INFO)
+    ):
+        assert remaps[name] == f'{namespace}/{relative}'
+
+
+def test_replay_plays_a_bag_to_the_perception_node(tmp_path):
+    commands = planned(
+        REPLAY, tmp_path, bag='my bag', camera='zed', rate='0.5', instruction="the robot's mug")
+    assert set(commands) == {'perception_node', 'bag_player_node'}
+    values = parameters_of(commands['bag_player_node'])
+    assert_valid(values, PlayerSettings)
+    assert (values['bag'], values['rate'], values['instruction']) == (
+        'my bag', 0.5, "the robot's mug")
+    perception = commands['perception_node']
+    assert values['wait_for'] == remaps_of(perception)['image'] == (
+        '/zed/zed_node/rgb/color/rect/image')
+    assert parameters_of(perception)['use_sim_time'] is True
+    assert parameters_of(perception)['instruction'] == "the robot's mug"
+    # the player makes the time
+    assert 'use_sim_time' not in values
+
+
+def test_replay_records_where_it_is_told(tmp_path):
+    values = parameters_of(
+        planned(REPLAY, tmp_path, bag='bag', record='results')['bag_recorder_node'])
+    assert values.pop('use_sim_time') is True
+    assert_valid(values, RecorderSettings)
+    assert values == {'bag': 'results', 'topics': RecorderSettings().topics}
+
+
+@pytest.mark.parametrize('loop', ['false', 'true'])
+def test_replay_plays_by_ros2_bag_where_it_is_asked_to(tmp_path, loop):
+    commands = planned(
+        REPLAY, tmp_path, bag='my bag', player='ros2bag', rate='2.0', start='3', loop=loop)
+    assert set(commands) == {'perception_node', 'ros2'}
+    assert commands['ros2'] == [
+        'ros2', 'bag', 'play', 'my bag', '--clock', '100', '--rate', '2.0', '--start-offset', '3',
+        *(['--loop'] if loop == 'true' else [])]
+
+
+def test_replay_without_a_bag_is_an_error(tmp_path):
+    with pytest.raises(LaunchError, match=r"argument 'bag' is missing: add bag:="):
+        planned(REPLAY, tmp_path)
 
 
 @pytest.mark.parametrize('file', LAUNCH_FILES, ids=lambda path: path.name)
 def test_every_argument_is_described(file):
     for argument in declared_arguments(file):
         assert argument.description, argument.name
-        assert argument.default is not None, f'{argument.name} must not be required'
+        assert argument.default is not None or (file == REPLAY and argument.name == 'bag'), (
+            f'{argument.name} must not be required')
 
 
 @pytest.mark.parametrize('file', LAUNCH_FILES, ids=lambda path: path.name)
@@ -192,7 +237,11 @@ def test_ros_2_humble_knows_everything_that_is_used(file):
         ((kind, content),) = action.items()
         allowed = {
             'arg': {'name', 'default', 'description', 'choice'},
-            'include': {'file', 'arg', 'if', 'unless'}, 'node': HUMBLE_NODE}[kind]
+            'include': {'file', 'arg', 'if', 'unless'}, 'node': HUMBLE_NODE,
+            'executable': {'cmd', 'if', 'output'}}[kind]
+        if file == REPLAY:
+            # all ends with the bag; Jazzy, which the nodes need anyway, knows that
+            allowed = {*allowed, 'on_exit'}
         assert set(content) <= allowed
         # the frontend takes nothing but text here
         for key in set(content) - {'choice', 'arg', 'param', 'remap', 'env'}:

@@ -41,7 +41,8 @@ while True: time.sleep(0.05)
 
 
 def process(name: str, code: str, **options: object) -> Process:
-    return Process(name, (sys.executable, '-u', '-c', code), dict(os.environ), **options)  # type: ignore[arg-type]
+    command = (sys.executable, '-u', '-c', code)
+    return Process(name, command, dict(os.environ), **options)  # type: ignore[arg-type]
 
 
 class Session:

@@ -135,14 +135,16 @@ def setting(
     maximum: float | None = None,
     choices: Sequence[Any] = (),
     read_only: bool = False,
+    name: str = '',
 ) -> Any:
-    """Return a dataclass field that is a parameter; its name is the field's.
+    """Return a dataclass field that is a parameter.
 
+    Its name is the field's, or ``name``, such as ``group.one``, which no field can have.
     ``default`` is bool, int, float, str or a tuple of one of them. Bounds are for numbers, both
     included. Raises ValueError for a default that its own rules refuse.
     """
     shown = f'{description} [{unit}]' if unit else description
-    rules = Setting('', default, shown, minimum, maximum, tuple(choices), read_only)
+    rules = Setting(name, default, shown, minimum, maximum, tuple(choices), read_only)
     if rules.checked(default) != default:
         raise ValueError(f'default {default!r} is not of its own kind')
     return field(default=default, metadata={_KEY: rules})
@@ -150,9 +152,13 @@ def setting(
 
 def settings_of(table: type[Any]) -> list[Setting]:
     """Return the settings of a table, in its order."""
-    return [
-        replace(one.metadata[_KEY], name=one.name) for one in fields(table) if _KEY in one.metadata
-    ]
+    return list(_by_field(table).values())
+
+
+def _by_field(table: type[Any]) -> dict[str, Setting]:
+    """Settings of a table by the names of its fields, in its order."""
+    found = ((one.name, one.metadata[_KEY]) for one in fields(table) if _KEY in one.metadata)
+    return {name: replace(rules, name=rules.name or name) for name, rules in found}
 
 
 class Parameters(Generic[Table]):
@@ -174,7 +180,9 @@ class Parameters(Generic[Table]):
         InvalidParameterValueException, with the reason, for a given value that is refused, and
         its base ParameterException for values that contradict each other.
         """
-        self._settings = {one.name: one for one in settings_of(table)}
+        by_field = _by_field(table)
+        self._settings = {one.name: one for one in by_field.values()}
+        self._fields = {one.name: attribute for attribute, one in by_field.items()}
         self._lock = threading.Lock()
         self._on_change: Callable[[Table, Table], None] | None = None
         self._values: Table = table()
@@ -216,9 +224,9 @@ class Parameters(Generic[Table]):
             self._on_change(old, new)
 
     def _checked(self, changes: Sequence[Parameter]) -> Mapping[str, Any]:
-        """Values of those parameters that are ours, in their own types."""
+        """Values of those parameters that are ours by field, in their own types."""
         return {
-            change.name: self._settings[change.name].checked(change.value)
+            self._fields[change.name]: self._settings[change.name].checked(change.value)
             for change in changes
             if change.name in self._settings
         }

@@ -147,7 +147,7 @@ def _actions(content: Any, place: Place, kind: str) -> list[Entity]:
         if not isinstance(one, Entity) or len(one._content) != 1:
             where = one.place if isinstance(one, Entity) else place
             raise LaunchError(
-                f"{kind}: each item must be a mapping with one key, the kind of action: "
+                f'{kind}: each item must be a mapping with one key, the kind of action: '
                 "'- node: …'", where)
         ((name, inner),) = one._content.items()
         if isinstance(inner, list):

@@ -34,6 +34,7 @@ class Condition:
         rates: per second, by the counters' names.
         latency: from the image's stamp to the published targets.
         inference: of the model alone.
+        overhead: what latency has beyond inference.
         troubles: those that last, kind -> text.
     """
 
@@ -47,6 +48,7 @@ class Condition:
     rates: Mapping[str, float]
     latency: Delays
     inference: Delays
+    overhead: Delays
     troubles: Mapping[str, str]
 
 
@@ -95,6 +97,8 @@ def _inference(condition: Condition) -> DiagnosticStatus:
         'latency p50 [ms]': f'{condition.latency.median * 1e3:.0f}',
         'latency max [ms]': f'{condition.latency.greatest * 1e3:.0f}',
         'inference p50 [ms]': f'{condition.inference.median * 1e3:.0f}',
+        'overhead p50 [ms]': f'{condition.overhead.median * 1e3:.0f}',
+        'overhead max [ms]': f'{condition.overhead.greatest * 1e3:.0f}',
         'processed': str(counts.processed),
         'dropped': str(counts.dropped),
         'failed': str(counts.failed),

@@ -37,6 +37,7 @@ class InputFrame:
     Attributes:
         image: the picture.
         depth, info: what belongs to it, None where there is none.
+        depth_info: the calibration of the camera that took the depth, if it has one of its own.
         is_live: it came from the camera, so that TF knows where it was taken.
     """
 
@@ -44,6 +45,7 @@ class InputFrame:
     depth: AnyImage | None = None
     info: CameraInfo | None = None
     is_live: bool = True
+    depth_info: CameraInfo | None = None
 
     @property
     def stamp_ns(self) -> int:
@@ -92,11 +94,13 @@ class FrameInputs:
             depth = node.resolve_topic_name(depth + '/compressedDepth')
         self.image_topic, self.depth_topic = image, depth
         self.info_topic = node.resolve_topic_name('camera_info')
+        self.depth_info_topic = node.resolve_topic_name('depth_camera_info')
         self._subscriptions: list[Subscription] = []
         self._timer: Timer | None = None
         self.counters = InputCounters()
         self.newest: InputFrame | None = None
         self._info: CameraInfo | None = None
+        self._depth_info: CameraInfo | None = None
         self._reset()
 
     def start(self) -> None:
@@ -111,6 +115,7 @@ class FrameInputs:
             compressed = values.depth_transport == 'compressedDepth'
             self._subscribe(
                 CompressedImage if compressed else Image, self.depth_topic, self._on_depth)
+            self._subscribe(CameraInfo, self.depth_info_topic, self._on_depth_info)
         # steady: it must also tell of missing images while simulated time stands still
         self._timer = self._node.create_timer(
             1.0, self._check, callback_group=self._group,
@@ -124,7 +129,7 @@ class FrameInputs:
         if self._timer is not None:
             self._node.destroy_timer(self._timer)
             self._timer = None
-        self.newest = self._info = None
+        self.newest = self._info = self._depth_info = None
         self._reset()
         self._notices.forget('image stream', 'depth stream', 'camera_info stream')
 
@@ -176,6 +181,9 @@ class FrameInputs:
         self._count(infos=1)
         self._info = message
 
+    def _on_depth_info(self, message: CameraInfo) -> None:
+        self._depth_info = message
+
     def _on_image(self, message: AnyImage) -> None:
         self._count(images=1)
         now, stamp = time.monotonic(), _nanoseconds(message)
@@ -223,7 +231,7 @@ class FrameInputs:
         self._delivered_ns = _nanoseconds(image)
         self._ahead_ns = self._delivered_ns if depth is None else None
         self._count(frames=1, flat_frames=depth is None)
-        self.newest = frame = InputFrame(image, depth, self._info)
+        self.newest = frame = InputFrame(image, depth, self._info, depth_info=self._depth_info)
         self._on_frame(frame)
 
     def _is_depth_published(self) -> bool:

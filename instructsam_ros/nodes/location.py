@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from numpy.typing import NDArray
 from rclpy.node import Node
 from std_msgs.msg import Header
@@ -30,12 +31,14 @@ class Location:
         frame: in which results are given: the target frame, or else the camera's.
         to_frame: [4, 4], optical frame -> ``frame``; None when they are the same.
         gravity: [4, 4], optical frame -> a frame whose z points up; None when unknown.
+        fixed: [4, 4], optical frame -> a frame in which objects rest; None when unknown.
         status: NO_TF when the target frame was asked for and cannot be reached.
     """
 
     frame: str
     to_frame: Pose | None = None
     gravity: Pose | None = None
+    fixed: Pose | None = None
     status: TargetStatus = TargetStatus.OK
 
 
@@ -58,12 +61,29 @@ class Locator:
     def listen(self) -> None:
         """Begin to listen if the parameters name a frame; called when they change too."""
         values = self._settings()
-        if self._listener is None and (values.target_frame or values.gravity_frame):
+        if values.names_a_frame:
+            self._begin()
+        else:
+            self._notices.forget('TF')
+
+    def extrinsics(self, target: str, source: str) -> Pose:
+        """Return [4, 4] from frame ``source`` to ``target``, two that are fixed to each other.
+
+        Begins to listen to TF if need be. Raises TransformUnavailable.
+        """
+        self._begin()
+        assert self._source is not None
+        try:
+            return self._source.pose(target, source, Time())
+        except ValueError as error:  # a quaternion of zeros
+            text = f'TF to {target!r} is unusable: {error}'
+            raise TransformUnavailable('invalid', text) from None
+
+    def _begin(self) -> None:
+        if self._listener is None:
             self._buffer = Buffer()
             self._source = TransformSource(self._buffer)
             self._listener = TransformListener(self._buffer, self._node)
-        if not values.up_frame:
-            self._notices.forget('TF')
 
     def forget(self) -> None:
         """Drop what TF said, after time went back."""
@@ -81,21 +101,20 @@ class Locator:
         values = self._settings()
         camera = header.frame_id
         troubles: list[str] = []
-        target = gravity = None
-        if values.target_frame:
-            target = self._pose(values.target_frame, header, values.tf_timeout, troubles)
-        if values.up_frame == values.target_frame:
-            gravity = target
-        elif values.up_frame:
-            gravity = self._pose(values.up_frame, header, values.tf_timeout, troubles)
+        poses: dict[str, Pose | None] = {'': None}
+        for frame in (values.target_frame, values.up_frame, values.fixed_frame):
+            if frame not in poses:
+                poses[frame] = self._pose(frame, header, values.tf_timeout, troubles)
         if troubles:
             self._notices.report('TF', '; '.join(dict.fromkeys(troubles)))
-        elif values.up_frame:
+        elif values.names_a_frame:
             self._notices.fine('TF', 'TF is there again')
+        target, gravity, fixed = (
+            poses[frame] for frame in (values.target_frame, values.up_frame, values.fixed_frame))
         if target is not None:
-            return Location(values.target_frame, target, gravity)
+            return Location(values.target_frame, target, gravity, fixed)
         lost = TargetStatus.NO_TF if values.target_frame else TargetStatus.OK
-        return Location(camera, None, gravity, lost)
+        return Location(camera, None, gravity, fixed, lost)
 
     def _pose(
         self, frame: str, header: Header, timeout: float, troubles: list[str]

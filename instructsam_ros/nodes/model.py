@@ -51,6 +51,10 @@ class ModelHolder:
         """Let the model see one blank picture: the first one takes much longer than others."""
         assert self.segmenter is not None
         self.segmenter.segment(np.full((*_WARM_UP, 3), 127, np.uint8), 'anything')
+        # what is there now stays: to look through it for garbage would stop every thread of the
+        # process for a tenth of a second and more
+        gc.collect()
+        gc.freeze()
 
     def release(self) -> None:
         """Let the model go, with the GPU's memory."""
@@ -65,6 +69,7 @@ class ModelHolder:
 
 
 def _free_memory() -> None:
+    gc.unfreeze()
     gc.collect()
     # a loader without torch has nothing to free
     torch = sys.modules.get('torch')

@@ -8,6 +8,7 @@ from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
+from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, Detection3DArray, LabelInfo
@@ -82,12 +83,13 @@ class Outputs:
         self._board = MarkerBoard()
         self._last_header: Header | None = None
 
-    def publish(self, answer: Answer, instruction_id: int) -> None:
-        """Publish one answer, what robots act on first."""
+    def publish(self, answer: Answer, instruction_id: int) -> Time:
+        """Publish one answer, what robots act on first; return when the targets were sent."""
         header, result = answer.target_header, answer.result
         transform = answer.location.to_frame
         self._last_header = header
         self._send(self._targets, lambda: answer.targets(instruction_id))
+        sent: Time = self._node.get_clock().now()
         self._send(self._instances, lambda: answer.instances(instruction_id))
         self._send(self._detections_3d,
                    lambda: detections.detections_3d(result, header, transform=transform))
@@ -101,6 +103,7 @@ class Outputs:
                    lambda: self._board.update(result, header, transform=transform))
         self._send(self._points, lambda: self._cloud(answer))
         self._publish_overlay(answer)
+        return sent
 
     def clear_markers(self) -> None:
         """Delete every marker: nothing is searched for any more."""

@@ -23,6 +23,7 @@ from rclpy.node import Node
 
 from instructsam_ros.bridge.parameters import Parameters
 from instructsam_ros.nodes.decoding import FrameDecoder
+from instructsam_ros.nodes.following import Follower
 from instructsam_ros.nodes.inputs import FrameInputs, InputFrame
 from instructsam_ros.nodes.instructions import InstructionInterface
 from instructsam_ros.nodes.location import Location, Locator, Pose
@@ -33,12 +34,19 @@ from instructsam_ros.nodes.outputs import Answer, Outputs
 from instructsam_ros.nodes.reporting import Reporter, Situation
 from instructsam_ros.nodes.running import run_node
 from instructsam_ros.nodes.settings import PerceptionSettings
+from instructsam_ros.perception.anticipation import Anticipation
 from instructsam_ros.perception.pipeline import PerceptionPipeline
 from instructsam_ros.perception.projection import Projector
 from instructsam_ros.perception.segmenter import load_segmenter
+from instructsam_ros.perception.tracking import Tracker
 from instructsam_ros.perception.worker import InferenceWorker, WorkerStoppedError
 
 _NAME = 'instructsam'
+# Cyclone DDS takes a receive buffer of the kernel's default size, too small for one 720p picture;
+# other middlewares do not read this
+_ROOM_FOR_PICTURES = (
+    '<CycloneDDS><Domain><Internal><SocketReceiveBufferSize max="16MB"/></Internal></Domain>'
+    '</CycloneDDS>')
 # how long deactivating waits for an inference that is running
 _LONGEST_INFERENCE = 60.0
 
@@ -62,11 +70,16 @@ class PerceptionNode(LifecycleNode):
         self._notices = Notices(self.get_logger().warning, self.get_logger().info)
         # rclpy's own attributes have underscores too: _parameters is one of them
         self._table = Parameters(self, PerceptionSettings, self._on_settings)
-        self._worker = InferenceWorker[InputFrame](self._process, self._on_error)
+        self._anticipation = Anticipation()
+        self._worker = InferenceWorker[InputFrame](
+            self._process, self._on_error, self._anticipation)
         self._inputs = FrameInputs(self, self._settings, self._notices, self._on_frame)
-        self._decoder = FrameDecoder(self._settings, self._notices)
         self._locator = Locator(self, self._settings, self._notices)
+        self._decoder = FrameDecoder(
+            self._settings, self._notices, self._locator.extrinsics,
+            self._inputs.depth_info_topic)
         self._outputs = Outputs(self, self._settings)
+        self._follower = Follower(self._settings)
         self._instructions = InstructionInterface(
             self, self._settings, self._notices, self._on_cleared)
         OneShotService(self, self._inputs, self._worker, self._search, self._obstacle)
@@ -107,7 +120,7 @@ class PerceptionNode(LifecycleNode):
         values = self._settings()
         assert self._model.segmenter is not None
         self._pipeline = PerceptionPipeline(self._model.segmenter, Projector(values.projection))
-        self._worker.min_interval = _interval(values)
+        self._pace(values)
         outcome = super().on_activate(state)
         self._worker.start()
         self._inputs.start()
@@ -190,6 +203,7 @@ class PerceptionNode(LifecycleNode):
         with self._publishing:
             self._outputs.clear_markers()
         self._pipeline = None
+        self._follower.restart()
         self._notices.forget(*FrameDecoder.KINDS, 'image', 'inference', 'TF', 'latency')
         return True
 
@@ -226,19 +240,27 @@ class PerceptionNode(LifecycleNode):
         if standing is None:
             return
         desk.begin(standing.instruction_id)
-        answer = self._search(source, standing.text)
+        tracker = self._follower.tracker(
+            standing.instruction_id, source.image.header.frame_id)
+        answer = self._search(source, standing.text, tracker, standing=True)
         with self._publishing:
             # superseded meanwhile: it still answers its own id; taken back: nobody waits for it
             if desk.standing is None:
                 return
-            self._outputs.publish(answer, standing.instruction_id)
+            sent = self._outputs.publish(answer, standing.instruction_id)
             desk.finish(standing.instruction_id, len(answer.result.segmentation.instances))
-        self._reporter.published(answer.header.stamp, answer.result.timings['segment'])
+        self._reporter.published(answer.header.stamp, sent, answer.result.timings['segment'])
         self._notices.fine('image', 'images are usable again')
         self._notices.fine('inference', 'inference works again')
 
-    def _search(self, source: InputFrame, text: str) -> Answer:
-        """Search a picture; on the worker's thread. Raises ValueError for an unusable one."""
+    def _search(
+        self, source: InputFrame, text: str, tracker: Tracker | None = None, *,
+        standing: bool = False,
+    ) -> Answer:
+        """Search a picture; on the worker's thread. Raises ValueError for an unusable one.
+
+        Without a tracker it stands by itself, and ids are places in the list.
+        """
         pipeline = self._pipeline
         if pipeline is None:
             raise WorkerStoppedError('no model is loaded')
@@ -252,7 +274,9 @@ class PerceptionNode(LifecycleNode):
             return location.gravity
 
         frame = self._decoder.decode(source)
-        result = pipeline.run(frame, text, threshold=self._settings().threshold, locate=locate)
+        result = pipeline.run(
+            frame, text, threshold=self._settings().threshold, locate=locate, tracker=tracker,
+            fix=lambda: location.fixed, standing=standing)
         return Answer(header, frame, result, location)
 
     def _on_error(self, error: Exception) -> None:
@@ -272,19 +296,20 @@ class PerceptionNode(LifecycleNode):
     def _on_settings(self, old: PerceptionSettings, new: PerceptionSettings) -> None:
         if self._pipeline is not None and old.projection != new.projection:
             self._pipeline.projector = Projector(new.projection)
-        self._worker.min_interval = _interval(new)
+        self._pace(new)
         if self._state in ('inactive', 'active'):
             self._locator.listen()
+
+    def _pace(self, values: PerceptionSettings) -> None:
+        self._worker.min_interval = 1 / values.max_rate if values.max_rate else 0.0
+        self._anticipation.longest = values.freshness_wait
 
     def _on_time_jump(self, jump: Any) -> None:
         self.get_logger().info('time went back or changed its source: buffers are emptied')
         self._locator.forget()
         self._inputs.restart_sync()
+        self._follower.restart()
         self._reporter.time_went_back()
-
-
-def _interval(values: PerceptionSettings) -> float:
-    return 1 / values.max_rate if values.max_rate else 0.0
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -293,6 +318,9 @@ def main(args: Sequence[str] | None = None) -> int:
     # that is taken lose more than one of them gains; read by the libraries when a model is loaded
     cores = len(os.sched_getaffinity(0))
     os.environ.setdefault('OMP_NUM_THREADS', str(max(cores - 1, 1)))
+    # the user's own parts come last and win
+    own = os.environ.get('CYCLONEDDS_URI', '').strip()
+    os.environ['CYCLONEDDS_URI'] = ','.join(filter(None, (_ROOM_FOR_PICTURES, own)))
     return run_node(PerceptionNode, args)
 
 

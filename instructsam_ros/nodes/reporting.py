@@ -10,6 +10,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
+from rclpy.time import Time as Moment
 
 from instructsam_ros.nodes.diagnostics import (
     INFERENCE_TROUBLES,
@@ -60,6 +61,7 @@ class Reporter:
         self._situation = situation
         self._latency = RecentDelays()
         self._inference = RecentDelays()
+        self._overhead = RecentDelays()
         self._rates = Rates(('images', 'depths', 'frames', 'processed', 'dropped'))
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
         # steady: diagnostics go on while simulated time stands still
@@ -67,15 +69,16 @@ class Reporter:
             1.0, self._report, callback_group=MutuallyExclusiveCallbackGroup(),
             clock=Clock(clock_type=ClockType.STEADY_TIME))
 
-    def published(self, stamp: Time, inference: float) -> None:
-        """Note that the targets of a picture were published just now."""
+    def published(self, stamp: Time, sent: Moment, inference: float) -> None:
+        """Note when the targets of a picture were sent, and the seconds that the model took."""
         self._inference.add(inference)
         stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
         # unstamped images have no age
         if not stamp_ns:
             return
-        latency = (self._node.get_clock().now().nanoseconds - stamp_ns) * 1e-9
+        latency = (sent.nanoseconds - stamp_ns) * 1e-9
         self._latency.add(latency)
+        self._overhead.add(latency - inference)
         limit = self._settings().latency_warning
         if _AHEAD <= latency <= limit:
             # not at the first result a little below the limit: it would be said again and again
@@ -97,6 +100,7 @@ class Reporter:
     def time_went_back(self) -> None:
         """Forget delays that were measured on another time."""
         self._latency.clear()
+        self._overhead.clear()
 
     def _report(self) -> None:
         self._check_name()
@@ -114,6 +118,7 @@ class Reporter:
                 processed=now.worker.processed, dropped=now.worker.dropped),
             latency=self._latency.summary(),
             inference=self._inference.summary(),
+            overhead=self._overhead.summary(),
             troubles=self._notices.current(
                 *STATE_TROUBLES, *INPUT_TROUBLES, *INFERENCE_TROUBLES))
         self._publisher.publish(diagnostics(condition, self._node.get_clock().now().to_msg()))

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Running a node until Ctrl-C or SIGTERM, with a clean end."""
 
-import contextlib
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -14,6 +14,9 @@ from rclpy.node import Node
 
 # seconds for what runs in other threads to end
 _GRACE = 5.0
+# seconds after which a thread that works must let another one run; on its way to a callback a
+# message asks for that several times, and each time would wait for Python's own 5 ms
+_SWITCH_INTERVAL = 0.001
 
 
 def run_node(
@@ -22,9 +25,10 @@ def run_node(
     """Spin the node that ``make`` returns until it is told to end; then end the process with 0.
 
     A node may have a method ``close(timeout: float) -> bool``: it ends the node's own threads and
-    says whether that worked in time. The exit code is 2 for parameters that the node refuses and
-    for arguments that rclpy does not understand. An error in a callback is logged and does not
-    end the node: a robot's perception must not vanish because of one bad message.
+    says whether that worked in time; and an attribute ``exit_code`` other than 0. The exit code
+    is 2 for parameters that the node refuses and for arguments that rclpy does not understand. An
+    error in a callback is logged and does not end the node: a robot's perception must not vanish
+    because of one bad message.
     """
     try:
         rclpy.init(args=list(sys.argv if args is None else args))
@@ -33,20 +37,33 @@ def run_node(
         return 2
     try:
         node = make()
-    except (ParameterException, RuntimeError) as error:
+    except KeyboardInterrupt:
+        return _give_up(0)
+    except Exception as error:
+        # told to end meanwhile: what it makes then fails in many ways
+        if not rclpy.ok():
+            return _give_up(0)
         # RuntimeError: what DDS refuses, such as a CYCLONEDDS_URI that it cannot read
+        if not isinstance(error, (ParameterException, RuntimeError)):
+            raise
         print(f'the node cannot start: {error}', file=sys.stderr)
-        rclpy.try_shutdown()
-        return 2
+        return _give_up(2)
+    sys.setswitchinterval(_SWITCH_INTERVAL)
     executor = MultiThreadedExecutor(num_threads=threads)
     executor.add_node(node)
     try:
         _spin(executor, node)
     finally:
         # a second Ctrl-C must not interrupt the end
-        with contextlib.suppress(KeyboardInterrupt):
-            _end(executor, node)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _end(executor, node)
     return 0
+
+
+def _give_up(code: int) -> int:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    rclpy.try_shutdown()
+    return code
 
 
 def _spin(executor: MultiThreadedExecutor, node: Node) -> None:
@@ -79,4 +96,4 @@ def _end(executor: MultiThreadedExecutor, node: Node) -> None:
     # thread would be waited for, or crash; nothing is left to lose
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(getattr(node, 'exit_code', 0))
