@@ -49,4 +49,6 @@ class InterfaceFinder(MetaPathFinder, Loader):
 def install_finder() -> None:
     """Append the finder to the import system, once; what is installed otherwise is found first."""
     if not any(isinstance(finder, InterfaceFinder) for finder in sys.meta_path):
+        # read before the finder is asked for what this imports itself
+        packages()
         sys.meta_path.append(InterfaceFinder())
