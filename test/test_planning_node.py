@@ -28,6 +28,8 @@ from instructsam_ros.bridge.qos import status_qos
 from instructsam_ros.nodes.planning_scene_node import PlanningSceneSettings
 
 import rclpy  # isort: skip
+
+pytest.importorskip('moveit_msgs', reason='this ROS 2 has no moveit_msgs')
 from moveit_msgs.msg import AttachedCollisionObject, CollisionObject, PlanningScene  # isort: skip
 from rclpy.context import Context  # isort: skip
 from rclpy.executors import SingleThreadedExecutor  # isort: skip
