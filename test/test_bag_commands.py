@@ -68,7 +68,9 @@ def test_replay_finds_all_it_needs_in_a_recording(recorded):
     assert named == {
         'image': '/camera/color/image_raw',
         'depth': '/camera/aligned_depth_to_color/image_raw',
-        'camera_info': '/camera/color/camera_info', 'instruction': '/instruction',
+        'camera_info': '/camera/color/camera_info',
+        'depth_camera_info': '/camera/aligned_depth_to_color/camera_info',
+        'instruction': '/instruction',
         'truth_instances': '/camera/camera/ground_truth/instances',
         'truth_targets': '/camera/camera/ground_truth/targets',
         'meant_instances': '/camera/camera/ground_truth/meant_instances',

@@ -1,6 +1,6 @@
 # Copyright 2026 instructsam_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Bags played and recorded live, between processes; live results beside those of offline replay."""
+"""Bags played, between processes: what was recorded comes out, when it is due."""
 
 from __future__ import annotations
 
@@ -14,21 +14,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import bags
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from live import NodeProcess, in_time, wait_until
-from stand_ins import ColorSegmenter
 from test_docs import launch_table, parameter_table
 
-from instructsam_ros.bridge.interfaces import InstanceArray
 from instructsam_ros.bridge.qos import result_qos, status_qos
-from instructsam_ros.bridge.results import masks_of
-from instructsam_ros.cli import main
 from instructsam_ros.nodes.bag_player_node import PlayerSettings
 from instructsam_ros.nodes.bag_recorder_node import RecorderSettings
-from instructsam_ros.perception import segmenter as segmenter_module
 from instructsam_ros.replay.definitions import message_class
 from instructsam_ros.replay.player import BagClock, BagPlayer
 from instructsam_ros.replay.reading import BagReader
@@ -41,14 +35,12 @@ from rclpy.executors import SingleThreadedExecutor  # isort: skip
 from rclpy.serialization import deserialize_message  # isort: skip
 from rclpy.signals import SignalHandlerOptions  # isort: skip
 from rosgraph_msgs.msg import Clock  # isort: skip
-from sensor_msgs.msg import Image  # isort: skip
 from std_msgs.msg import String  # isort: skip
 from std_srvs.srv import Trigger  # isort: skip
 from tf2_msgs.msg import TFMessage  # isort: skip
 
 SECOND = 10**9
 DOCUMENT = (Path(__file__).resolve().parent.parent / 'docs/replay.md').read_text(encoding='utf-8')
-THINGS = 'the red, green and blue things'
 
 
 @pytest.fixture(scope='module')
@@ -240,8 +232,7 @@ def start(ros_domain: int) -> Iterator[Callable[..., NodeProcess]]:
     def run(node: str, /, *ros: str, **parameters: Any) -> NodeProcess:
         ros += tuple(part for name, value in parameters.items()
                      for part in ('-p', f'{name}:={value}'))
-        made = NodeProcess(ros=ros) if node == 'perception' else NodeProcess(
-            'run', node, module='instructsam_ros.cli', ros=ros)
+        made = NodeProcess('run', node, module='instructsam_ros.cli', ros=ros)
         started.append(made)
         return made
 
@@ -363,69 +354,6 @@ def test_a_bag_that_is_not_there_ends_the_node(
     process.end()
     assert process.said(f'the node cannot start: {said}'), process.report()
     assert not process.said('Traceback')
-
-
-# ---- live beside offline
-
-
-def results_of(path: Path) -> dict[int, Any]:
-    """Instances by the stamp of their picture."""
-    with BagReader(path) as bag:
-        assert not bag.notes and not bag.damage
-        found = [one.message for one in bag.messages(['/instructsam/instances'])]
-    by_stamp = {one.header.stamp.sec * SECOND + one.header.stamp.nanosec: one for one in found}
-    assert len(by_stamp) == len(found)
-    return by_stamp
-
-
-def test_live_and_offline_agree(
-    tabletop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listener: Listener,
-    start: Callable[..., NodeProcess]
-) -> None:
-    perception = start(
-        'perception', *(part for ours, theirs in (
-            ('image', 'color/image_raw'), ('camera_info', 'color/camera_info'),
-            ('depth', 'aligned_depth_to_color/image_raw'),
-        ) for part in ('-r', f'{ours}:=/camera/{theirs}')),
-        use_sim_time=True, gravity_frame='world', instruction=f'"{THINGS}"')
-    recorder = start('bag_recorder_node', bag=tmp_path / 'live', use_sim_time=True)
-    image, instances = '/camera/color/image_raw', '/instructsam/instances'
-    listener.listen(image, Image)
-    listener.listen(instances, InstanceArray)
-    player = start('bag_player_node', bag=tabletop, rate=0.5, wait_for=image,
-                   instruction=f'"{THINGS}"', linger=1.0, paused=True)
-    monkeypatch.setattr(segmenter_module, 'load_segmenter', lambda *_: ColorSegmenter())
-    assert main(['replay', str(tabletop), '--instruction', THINGS, '--out',
-                 str(tmp_path / 'offline')]) == 0
-    # time stands while a picture is searched, so that none is dropped
-    player.wait_for('playing', timeout=in_time(30.0))
-    listener.call('resume')
-    while len(listener.heard[instances]) < 9:
-        wait_until(lambda: len(listener.heard[image]) > len(listener.heard[instances]))
-        listener.call('pause')
-        wait_until(lambda: len(listener.heard[image]) == len(listener.heard[instances]),
-                   explain=perception.report)
-        listener.call('resume')
-    assert player.process.wait(in_time(10.0)) == 0, player.report() + perception.report()
-    assert recorder.end() == 0, recorder.report()
-    assert perception.end() == 0, perception.report()
-    live, offline = results_of(tmp_path / 'live'), results_of(tmp_path / 'offline/results')
-    assert live.keys() == offline.keys() and len(live) == 10
-    for stamp, expected in offline.items():
-        found = live[stamp]
-        assert found.instruction == expected.instruction == THINGS
-        assert [(one.id, one.phrase) for one in found.instances] == [
-            (one.id, one.phrase) for one in expected.instances]
-        assert len(found.instances) > 2
-        np.testing.assert_allclose([one.score for one in found.instances],
-                                   [one.score for one in expected.instances], atol=1e-6)
-        for one, two in zip(masks_of(found), masks_of(expected), strict=True):
-            assert (one & two).sum() >= 0.99 * (one | two).sum()
-    with BagReader(tmp_path / 'live') as bag:
-        # timed as the bag that was played, not by the wall
-        assert bags.at(-1) < bag.start_ns and bag.end_ns < bags.at(4)
-        assert bag.topics['/tf_static'].latched and bag.topics['/tf'].count == 10
-        assert '/instructsam/overlay' not in bag.topics
 
 
 # ---- the document

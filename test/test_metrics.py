@@ -229,3 +229,32 @@ def test_perfect_predictions(seed):
     if truths:
         # The denominator of cIoU carries 1e-10.
         assert figures.c_iou == pytest.approx(1, abs=1e-9)
+
+
+@pytest.mark.parametrize('kinds', [None, ['a']])
+def test_intervals_are_percentiles_of_the_figures_of_resampled_pictures(kinds):
+    rng = np.random.default_rng(3)
+    queries = []
+    for number in range(24):
+        truth = rng.random((rng.integers(0, 3), 4, 4)) < 0.5
+        found = rng.random((rng.integers(0, 3), 4, 4)) < 0.5
+        queries.append((found, rng.random(len(found)), truth, 'ab'[number % 2], number // 3))
+    metrics = SegmentationMetrics()
+    for found, scores, truth, kind, _ in queries:
+        metrics.add(found, scores, truth, kind=kind)
+    intervals = metrics.intervals(kinds, blocks=[one[4] for one in queries], resamples=40, seed=5)
+    pictures = [[one for one in queries if one[4] == number and one[3] in (kinds or 'ab')]
+                for number in range(8)]
+    drawn = {}
+    for choice in np.random.default_rng(5).integers(8, size=(40, 8)):
+        again = SegmentationMetrics()
+        for one in choice:
+            for found, scores, truth, kind, _ in pictures[one]:
+                again.add(found, scores, truth, kind=kind)
+        for name, value in again.overall().to_dict().items():
+            if value is not None:
+                drawn.setdefault(name, []).append(value)
+    assert intervals.keys() == drawn.keys() - {'queries'}
+    for name, limits in intervals.items():
+        # sums in another order
+        assert limits == pytest.approx(np.percentile(drawn[name], (2.5, 97.5)), abs=1e-12)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from instructsam_ros.replay import charts
 from instructsam_ros.replay.compare import paired_difference, render_comparison
 from instructsam_ros.replay.errors import BagError
+from instructsam_ros.replay.evaluating import Evaluator, Outcome
 from instructsam_ros.replay.report import render_report
 from instructsam_ros.replay.schedule import Query
 from instructsam_ros.replay.truth import CocoTruth, named_by
@@ -76,6 +77,30 @@ def test_a_page_without_truth_or_pictures(metrics):
     assert 'What was understood' not in page
 
 
+def test_another_id_is_another_color_but_for_another_instruction(metrics):
+    def colors():
+        page = render_report(metrics, {'best_1.jpg': b'jpeg'})
+        drawing = page[page.index('aria-label="ids of each object'):].partition('</svg>')[0]
+        return [part[:2] for part in drawing.split('<rect class="')[1:]]
+
+    for one in metrics['per_frame']:
+        one['instruction_id'] = 1
+    assert colors() == ['c0', 'c1']
+    for one in metrics['per_frame'][6:]:
+        one['instruction_id'] = 2
+    assert colors() == ['c0', 'c0']
+
+
+def test_areas_of_what_is_not_there_are_no_figure(metrics):
+    absent = group(4, None) | {'gIoU': figure(0.75), 'cIoU': figure(0.0), 'mIoU': figure(None),
+                               'absent_accuracy': figure(0.75)}
+    metrics['by_count'] = {'0': absent}
+    metrics['summary']['mIoU'] = figure(0.6)
+    page = render_report(metrics, {'best_1.jpg': b'jpeg'})
+    row = page[page.index('nothing there'):].partition('</tr>')[0]
+    assert row.count('0.750') == 2 and '0.000' not in row
+
+
 def test_a_missing_picture_is_an_error(metrics):
     with pytest.raises(KeyError):
         render_report(metrics, {})
@@ -101,6 +126,45 @@ def test_series_have_a_dot_per_value(pairs):
     assert (svg == '') == (dots == 0)
     if dots:
         assert len(list(ElementTree.fromstring(svg).iter('circle'))) == dots
+
+
+def test_series_of_long_bags_stay_small_and_keep_the_extremes():
+    times = np.arange(50_000) / 10
+    values = np.sin(times) + 2
+    values[[777, 40_000]] = 9.0, 0.001
+    svg = charts.series(times.tolist(), {'ms': values.tolist()}, 'milliseconds')
+    heights = [float(one.get('cy')) for one in ElementTree.fromstring(svg).iter('circle')]
+    # two in each of 500 slots; the last one has its own
+    assert 500 < len(heights) <= 1002
+    top, bottom = (charts.series([0.0, 1.0], {'ms': [9.0, 0.001]}, '').partition(f'cy="{y}')
+                   for y in (f'{min(heights):.1f}', f'{max(heights):.1f}'))
+    assert top[1] and bottom[1]
+
+
+def test_an_object_keeps_its_id_among_two_that_cover_it():
+    mask = np.zeros((20, 20), bool)
+    mask[5:15, 5:15] = True
+    smaller = mask.copy()
+    smaller[5] = False
+    truth = [SimpleNamespace(mask=mask, id=7, phrase='carrot', scene=0, geometry=None)]
+    evaluator, entries = Evaluator(), []
+    for number in range(4):
+        # of two on one carrot, ids 1 and 2, the other one fits better in every picture
+        found = [SimpleNamespace(mask=one, score=0.9, phrase='carrot')
+                 for one in ((mask, smaller) if number % 2 else (smaller, mask))]
+        targets = [SimpleNamespace(id=identity, phrase='carrot', score=0.9, geometry=None,
+                                   status=SimpleNamespace(names=[])) for identity in (1, 2)]
+        entries.append(evaluator.add(Outcome(
+            SimpleNamespace(index=number, stamp_ns=number), float(number),
+            Query('the carrot', number=1),
+            SimpleNamespace(segmentation=SimpleNamespace(instances=found, answer='carrot'),
+                            targets=targets),
+            truth, {'frame': 0.1})))
+    owners = [[target['id'] for target in one['targets'] if target['truth_id'] == 7]
+              for one in entries]
+    assert owners == [[2]] * 4
+    assert [one['targets'][1]['iou'] for one in entries] == [1.0, 0.9, 1.0, 0.9]
+    assert evaluator.figures()['tracking']['id_switches'] == 0
 
 
 def test_paired_difference_by_hand():
@@ -129,6 +193,14 @@ def test_a_comparison_names_what_changed(metrics):
     other['per_frame'] = [{**other['per_frame'][0], 'stamp_ns': -1}]
     with pytest.raises(ValueError, match='no picture with the same instruction'):
         render_comparison(metrics, other)
+
+
+def test_changes_that_round_to_nothing_have_no_sign(metrics):
+    other = copy.deepcopy(metrics)
+    other['per_frame'][0]['iou'] += 1e-4
+    page = render_comparison(metrics, other)
+    assert '0.000 to 0.000' in page
+    assert '+0.000' not in page and '-0.000' not in page
 
 
 @pytest.mark.parametrize(('text', 'expected'), [

@@ -8,9 +8,12 @@ import json
 import shutil
 from types import SimpleNamespace
 
+import bags
 import numpy as np
 import pytest
+from stand_ins import Answer, Found
 
+from instructsam_ros.bridge.results import targets_of
 from instructsam_ros.cli import main
 from instructsam_ros.perception import segmenter as segmenter_module
 from instructsam_ros.replay.assembling import FrameAssembler
@@ -160,8 +163,8 @@ def test_resume_asks_only_what_is_missing_and_ends_the_same(bag, model, tmp_path
     model(Stopped(bag))
     assert replay(bag, '--out', tmp_path / 'part') == 130
     part = metrics_of(tmp_path / 'part')
-    assert part['frames']['processed'] == 6  # the sixth was begun
-    assert len(part['per_frame']) == 5
+    # the sixth was begun
+    assert part['frames']['processed'] == len(part['per_frame']) == 5
     assert (tmp_path / 'part' / 'report.html').is_file()
     assert any('interrupted' in one for one in part['warnings'])
     # a line that was cut short is asked again
@@ -170,6 +173,9 @@ def test_resume_asks_only_what_is_missing_and_ends_the_same(bag, model, tmp_path
     rest = model(Knowing(bag))
     assert replay(bag, '--out', tmp_path / 'part', '--resume') == 0
     assert rest.calls == FRAMES - 4
+    # what is remembered counts with the time that it took then
+    assert [one['timings']['segment'] for one in metrics_of(tmp_path / 'part')['per_frame'][:4]] \
+        == [0.001] * 4
     assert without_timings(metrics_of(tmp_path / 'part')) == without_timings(
         metrics_of(tmp_path / 'whole'))
 
@@ -291,3 +297,37 @@ def test_a_damaged_bag_keeps_what_could_be_read(bag, model, tmp_path):
     metrics = metrics_of(tmp_path / 'out')
     assert 0 < metrics['frames']['processed'] < FRAMES
     assert metrics['warnings']
+
+
+@pytest.mark.parametrize('has_calibration', [True, False])
+def test_depth_of_another_camera_is_brought_into_the_picture(tmp_path, model, has_calibration):
+    other, base = 'depth_optical', '/camera/depth_sensor'
+    messages = [('/tf_static', bags.transform(other, bags.FRAME, 0.05, 0), 0.0)]
+    for number in range(3):
+        moment = number / 10
+        messages += [(bags.INFO, bags.info(moment), moment),
+                     (f'{base}/image', bags.depth(200, moment, other), moment)]
+        if has_calibration:
+            messages.append((f'{base}/camera_info', bags.info(moment, other), moment))
+        messages.append((bags.IMAGE, bags.image(number, moment), moment))
+    path = bags.write(tmp_path / 'bag', messages)
+    mask = np.zeros((bags.HEIGHT, bags.WIDTH), bool)
+    mask[14:34, 22:42] = True
+
+    class Middle:
+        def segment(self, image, instruction, *, threshold=None):
+            return Answer((Found(mask),), 'thing', ('thing',))
+
+    model(Middle())
+    assert replay(path, '--out', tmp_path / 'out', '--instruction', 'the thing') == 0
+    with BagReader(tmp_path / 'out/results') as results:
+        found = [targets_of(one.message)[0].geometry
+                 for one in results.messages(['/instructsam/targets'])]
+    warnings = ' '.join(metrics_of(tmp_path / 'out')['warnings'])
+    if has_calibration:
+        # a wall at 1.2 m, before both cameras
+        assert [one.centroid[2] for one in found] == pytest.approx([1.2] * 3, abs=1e-3)
+        assert f'by {base}/camera_info and TF' in warnings
+    else:
+        assert found == [None] * 3
+        assert '--depth-camera-info' in warnings

@@ -158,8 +158,22 @@ def test_a_depth_that_may_not_be_registered_and_a_lone_calibration_are_said(tmp_
         ('/calibration/info', bags.info(0, 'elsewhere'))))
     found = choose(path)
     assert (found.depth, found.camera_info) == ('/depth', '/calibration/info')
-    assert any('registered' in note for note in found.notes)
+    assert any("'elsewhere'" in note and '--depth-camera-info' in note for note in found.notes)
     assert any('/calibration/info is taken' in note for note in found.notes)
+
+
+def test_depth_of_another_camera_comes_with_its_calibration(tmp_path):
+    path = bags.write(tmp_path / 'bag', messages(
+        ('/cam/color/image', bags.image(0, 0)), ('/cam/color/camera_info', bags.info(0)),
+        ('/cam/depth/image', bags.depth(0, 0, 'elsewhere')),
+        ('/cam/depth/camera_info', bags.info(0, 'elsewhere')), ('/more', bags.info(0, 'else'))))
+    found = choose(path)
+    assert found.depth_camera_info == '/cam/depth/camera_info'
+    note, = found.notes
+    assert 'brought into the picture by /cam/depth/camera_info and TF' in note
+    assert choose(path, depth_camera_info='/more').depth_camera_info == '/more'
+    assert '--depth-camera-info' in bags.refused(
+        lambda: choose(path, depth_camera_info='/cam/depth/image'))
 
 
 def test_depth_is_no_picture(tmp_path):

@@ -45,8 +45,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         'objects (ids of the true objects that are meant)')
     topics = parser.add_argument_group('topics (default: found by type)')
     for name, text in (
-        ('image', 'raw or compressed'), ('depth', 'registered to the image'),
-        ('camera-info', 'of the image'), ('instruction-topic', 'std_msgs/String'),
+        ('image', 'raw or compressed'),
+        ('depth', 'registered to the image, or of a camera with a calibration of its own'),
+        ('camera-info', 'of the image'), ('depth-camera-info', 'of the depth'),
+        ('instruction-topic', 'std_msgs/String'),
         ('truth', 'InstanceArray with the true objects'),
     ):
         topics.add_argument(f'--{name}', metavar='TOPIC', help=text)
@@ -61,6 +63,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     frames.add_argument('--latency', type=float, metavar='SECONDS',
                         help='with --live: take every frame to need so long, so that the same '
                         'frames are dropped every time (default: what it really takes)')
+    frames.add_argument('--frames-of', default='', metavar='RESULTS',
+                        help='take the pictures that a live node answered, by the bag of its '
+                        'results')
     frames.add_argument('--start', type=float, default=0.0, metavar='SECONDS')
     frames.add_argument('--stop', type=float, metavar='SECONDS')
     space = parser.add_argument_group('space')
@@ -99,6 +104,7 @@ def _replay(options: argparse.Namespace, out: Path) -> ReplayEnd:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from instructsam_ros.perception.cores import spare_a_core
     from instructsam_ros.perception.segmenter import load_segmenter
     from instructsam_ros.replay.reading import BagReader
     from instructsam_ros.replay.runner import Replay
@@ -109,12 +115,13 @@ def _replay(options: argparse.Namespace, out: Path) -> ReplayEnd:
     with BagReader(options.bag) as bag:
         topics = choose_topics(
             bag, image=options.image, depth=options.depth, camera_info=options.camera_info,
-            instruction=options.instruction_topic, truth=options.truth,
-            use_depth=not options.no_depth)
+            depth_camera_info=options.depth_camera_info, instruction=options.instruction_topic,
+            truth=options.truth, use_depth=not options.no_depth)
         schedule = choose_schedule(bag, topics, options.instruction, options.schedule)
         truth: Any = CocoTruth(options.coco) if options.coco else TopicTruth(topics)
         if not options.coco and not truth.companions:
             truth = None
+        spare_a_core()
         segmenter = load_segmenter(options.model, options.device)
         replay = Replay(bag, topics, schedule, truth, segmenter, _options(options))
         console = Console()
@@ -138,9 +145,11 @@ def _options(options: argparse.Namespace) -> ReplayOptions:
 
     latency = (options.latency or 0.0) if options.live else None
     return ReplayOptions(
-        options.every, latency, options.start, options.stop, options.threshold,
-        options.target_frame, options.gravity_frame, not options.no_tracking, options.resume,
-        {'model': options.model, 'device': options.device})
+        every=options.every, latency=latency, start=options.start, stop=options.stop,
+        frames_of=options.frames_of, threshold=options.threshold,
+        target_frame=options.target_frame, gravity_frame=options.gravity_frame,
+        tracking=not options.no_tracking, resume=options.resume,
+        about={'model': options.model, 'device': options.device})
 
 
 def _environment(options: argparse.Namespace) -> dict[str, Any]:

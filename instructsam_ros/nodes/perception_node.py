@@ -35,6 +35,7 @@ from instructsam_ros.nodes.reporting import Reporter, Situation
 from instructsam_ros.nodes.running import run_node
 from instructsam_ros.nodes.settings import PerceptionSettings
 from instructsam_ros.perception.anticipation import Anticipation
+from instructsam_ros.perception.cores import spare_a_core
 from instructsam_ros.perception.pipeline import PerceptionPipeline
 from instructsam_ros.perception.projection import Projector
 from instructsam_ros.perception.segmenter import load_segmenter
@@ -314,10 +315,7 @@ class PerceptionNode(LifecycleNode):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node until Ctrl-C or SIGTERM; return the exit code."""
-    # one core for pictures and services: threads of a network that wait for each other on a core
-    # that is taken lose more than one of them gains; read by the libraries when a model is loaded
-    cores = len(os.sched_getaffinity(0))
-    os.environ.setdefault('OMP_NUM_THREADS', str(max(cores - 1, 1)))
+    spare_a_core()
     # the user's own parts come last and win
     own = os.environ.get('CYCLONEDDS_URI', '').strip()
     os.environ['CYCLONEDDS_URI'] = ','.join(filter(None, (_ROOM_FOR_PICTURES, own)))

@@ -37,6 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from instructsam_ros.perception.bounds import mask_bounds
 from instructsam_ros.perception.pipeline import PerceptionResult
 from instructsam_ros.perception.segmenter import Instance
 from instructsam_ros.perception.targets import Target, TargetGeometry
@@ -46,7 +47,21 @@ SCHEMA = 'instructsam_ros/result/1'
 
 def encode_rle(mask: NDArray[np.bool_]) -> dict[str, Any]:
     """Return a mask [H, W] as compressed COCO run-length encoding, ready for JSON."""
-    encoded = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    height, width = mask.shape
+    left, top, columns, rows = mask_bounds(mask)
+    # an empty row below, so that every run ends in its column
+    inside = np.zeros((columns, rows + 1), np.int8)
+    inside[:, :rows] = mask[top:top + rows, left:left + columns].T
+    changes = np.flatnonzero(np.diff(inside.ravel(), prepend=np.int8(0)))
+    # from places in the rectangle to places in the picture, both column by column
+    column, row = np.divmod(changes, rows + 1)
+    places = (left + column) * height + top + row
+    # a run that ends where the next one begins goes on
+    apart = np.diff(places, prepend=-1, append=height * width) > 0
+    places = places[apart[:-1] & apart[1:]]
+    counts = np.diff(places, prepend=0, append=height * width)
+    encoded = coco_mask.frPyObjects({'size': [height, width], 'counts': counts.tolist()},
+                                    height, width)
     return {
         'size': [int(side) for side in encoded['size']],
         'counts': encoded['counts'].decode('ascii'),

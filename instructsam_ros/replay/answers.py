@@ -129,18 +129,25 @@ class AnswerBook:
 
 
 class RememberingSegmenter:
-    """A Segmenter that looks into the book first, for pictures of one instruction."""
+    """A Segmenter that looks into the book first, for pictures of one instruction.
+
+    Attributes:
+        stamp_ns: of the picture that comes next.
+        remembered: whether the last answer was in the book.
+    """
 
     def __init__(self, segmenter: Segmenter, book: AnswerBook) -> None:
         self._segmenter = segmenter
         self._book = book
         self.stamp_ns = 0
+        self.remembered = False
 
     def segment(
         self, image: NDArray[np.uint8], instruction: str, *, threshold: float | None = None
     ) -> Segmentation:
         """Return the answer about the picture of ``stamp_ns``."""
         known = self._book.find(self.stamp_ns, instruction)
+        self.remembered = known is not None
         if known is not None:
             return known
         found = self._segmenter.segment(image, instruction, threshold=threshold)

@@ -11,6 +11,7 @@
 
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,9 +19,10 @@ from rclpy.duration import Duration
 from tf2_ros import Buffer
 
 from instructsam_ros.bridge.synchronising import FrameSynchronizer, SyncSettings, stamp_ns
+from instructsam_ros.replay.ahead import read_ahead
 from instructsam_ros.replay.errors import BagError
 from instructsam_ros.replay.files import BACKWARDS_NS
-from instructsam_ros.replay.reading import BagReader
+from instructsam_ros.replay.reading import BagMessage, BagReader
 from instructsam_ros.replay.topics import BagTopics
 
 _AUTHORITY = 'bag'
@@ -30,6 +32,8 @@ _TF_CACHE = 10.0
 _MOST_COMPANIONS = 200
 # nanoseconds in which static transforms are looked for ahead of the frames
 _STATIC_NS = 10_000_000_000
+# messages that are read ahead: some pictures
+_AHEAD = 12
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class FrameAssembler:
 
     Attributes:
         buffer: TF around the frame that was yielded last.
+        parents: parent of each frame in ``buffer``.
         sync: the counters: images, frames, unmatched, flat (see FrameSynchronizer).
         restarts: how often a clock went back.
         unaccompanied: topic -> frames without a companion from it.
@@ -87,6 +92,7 @@ class FrameAssembler:
         self._topics = topics
         self._lookahead_ns = round(tf_lookahead * 1e9)
         self.buffer = Buffer(Duration(seconds=_TF_CACHE))
+        self.parents: dict[str, str] = {}
         self.sync = FrameSynchronizer(
             settings or SyncSettings(), self._on_frame, has_depth=topics.depth is not None)
         self.restarts = 0
@@ -106,7 +112,12 @@ class FrameAssembler:
         self._take_static(start)
         # TF goes on after the last image that is wanted
         last = None if stop is None else stop + self._lookahead_ns
-        messages = self._bag.messages(wanted, start, last)
+        with closing(read_ahead(self._bag.messages(wanted, start, last), _AHEAD)) as messages:
+            yield from self._assembled(messages, camera, stop)
+
+    def _assembled(
+        self, messages: Iterator[BagMessage], camera: set[str], stop: int | None
+    ) -> Iterator[BagFrame]:
         newest_ns: int | None = None
         trouble: BagError | None = None
         while True:
@@ -146,12 +157,9 @@ class FrameAssembler:
             self.sync.depth(message)
         elif topic == topics.camera_info:
             self.sync.info(message)
-        elif topic in topics.tf:
+        elif topic in topics.tf or topic in topics.tf_static:
             for transform in message.transforms:
-                self.buffer.set_transform(transform, _AUTHORITY)
-        elif topic in topics.tf_static:
-            for transform in message.transforms:
-                self.buffer.set_transform_static(transform, _AUTHORITY)
+                self._learn(transform, is_static=topic in topics.tf_static)
         if topic in self._companions:
             waiting = self._companions[topic]
             waiting[stamp_ns(message)] = message
@@ -186,11 +194,19 @@ class FrameAssembler:
             for transform in found.message.transforms:
                 if found.bag_ns < begin_ns or transform.child_frame_id not in known:
                     known.add(transform.child_frame_id)
-                    self.buffer.set_transform_static(transform, _AUTHORITY)
+                    self._learn(transform, is_static=True)
+
+    def _learn(self, transform: Any, *, is_static: bool) -> None:
+        self.parents[transform.child_frame_id] = transform.header.frame_id
+        if is_static:
+            self.buffer.set_transform_static(transform, _AUTHORITY)
+        else:
+            self.buffer.set_transform(transform, _AUTHORITY)
 
     def _begin_anew(self) -> None:
         self.restarts += 1
         self.sync.restart()
         self.buffer.clear()
+        self.parents.clear()
         for waiting in self._companions.values():
             waiting.clear()

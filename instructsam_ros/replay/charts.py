@@ -4,11 +4,14 @@
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from typing import NamedTuple
 
 import numpy as np
 
 _WIDTH = 520
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 10, 38
+# more dots than a chart is wide cannot be told apart, and make the page large
+_SLOTS = 500
 
 
 def histogram(
@@ -27,7 +30,9 @@ def histogram(
     if high <= low:
         high = low + max(abs(low), 1.0) * 0.1
     counts, edges = np.histogram(np.minimum(data, high), bins=bins, range=(low, high))
-    frame = _Frame(low, high, 0, float(counts.max()), height=190)
+    # names of marks stand above the bars
+    room = 1.3 if marks else 1.0
+    frame = _Frame(low, high, 0, room * float(counts.max()), height=190)
     bars = ''.join(
         f'<rect class="bar" x="{frame.x(left):.1f}" y="{frame.y(count):.1f}" '
         f'width="{max(frame.x(right) - frame.x(left) - 1, 0.5):.1f}" '
@@ -45,7 +50,8 @@ def series(
 ) -> str:
     """Return values over time as dots, one colour per name; ``gaps`` are times of lost pictures.
 
-    ``times`` in seconds since the start of the bag.
+    ``times`` in seconds since the start of the bag. Of many values in nearly one moment the least
+    and the greatest are shown.
     """
     known = [v for one in values.values() for v in one if v is not None]
     if not known:
@@ -59,14 +65,40 @@ def series(
     for number, one in enumerate(values.values()):
         parts += [
             f'<circle class="c{number}" cx="{frame.x(t):.1f}" cy="{frame.y(v):.1f}" r="2.2"/>'
-            for t, v in zip(times, one, strict=True) if v is not None
+            for t, v in _thinned(times, one)
         ]
     chart = frame.svg(''.join(parts), 'seconds since the start', label)
     return _legend(list(values)) + chart if len(values) > 1 else chart
 
 
-def lanes(spans: Mapping[str, Sequence[tuple[float, float, str]]], end: float) -> str:
-    """Return one lane per object with the ids that it had: (from, to, id) in seconds.
+def _thinned(
+    times: Sequence[float], values: Sequence[float | None]
+) -> list[tuple[float, float]]:
+    """Return the points that show; not more than two in each of as many slots as fit."""
+    points = [(t, v) for t, v in zip(times, values, strict=True) if v is not None]
+    if len(points) <= 2 * _SLOTS:
+        return points
+    first, last = min(points)[0], max(points)[0]
+    slots: dict[int, list[tuple[float, float]]] = {}
+    for point in points:
+        slots.setdefault(
+            int((point[0] - first) / max(last - first, 1e-9) * _SLOTS), []).append(point)
+    # a lone point is both
+    return [one for slot in slots.values() for one in dict.fromkeys((
+        min(slot, key=lambda point: point[1]), max(slot, key=lambda point: point[1])))]
+
+
+class Span(NamedTuple):
+    """A stretch of time, seconds, with what to say about it and the number of its colour."""
+
+    start: float
+    stop: float
+    text: str
+    color: int = 0
+
+
+def lanes(spans: Mapping[str, Sequence[Span]], end: float) -> str:
+    """Return one lane per object with the ids that it had.
 
     An object that keeps its id is one unbroken bar; a switch shows as a change of colour.
     """
@@ -82,14 +114,11 @@ def lanes(spans: Mapping[str, Sequence[tuple[float, float, str]]], end: float) -
         shown = name if len(name) <= 22 else f'{name[:21]}…'
         parts.append(f'<text class="tick" x="{left - 8}" y="{y + 12}" text-anchor="end">'
                      f'{escape(shown)}</text>')
-        colours: dict[str, int] = {}
-        for start, stop, identity in pieces:
-            colour = colours.setdefault(identity, len(colours)) % 6
-            parts.append(
-                f'<rect class="c{colour}" x="{left + start * scale:.1f}" y="{y}" rx="2" '
-                f'width="{max((stop - start) * scale, 2):.1f}" height="{pitch - 8}">'
-                f'<title>{escape(name)}: id {escape(identity)}, {start:.1f} to {stop:.1f} s'
-                '</title></rect>')
+        parts += [
+            f'<rect class="c{one.color % 6}" x="{left + one.start * scale:.1f}" y="{y}" rx="2" '
+            f'width="{max((one.stop - one.start) * scale, 2):.1f}" height="{pitch - 8}">'
+            f'<title>{escape(name)}, {escape(one.text)}, {one.start:.1f} to {one.stop:.1f} s'
+            '</title></rect>' for one in pieces]
     for tick in _ticks(0, end):
         x = left + tick * scale
         parts.append(f'<text class="tick" x="{x:.1f}" y="{height - 22}" text-anchor="middle">'

@@ -19,6 +19,8 @@ Json = Mapping[str, Any]
 
 _RESAMPLES = 2000
 _SHOWN = 20
+# smaller changes of an IoU would read 0.000
+_LEAST_SHOWN = 0.0005
 _METHOD = (
     'Queries are paired by picture stamp and instruction. Intervals: bootstrap over pairs. p: '
     'Wilcoxon signed-rank test of the paired differences, two-sided; the smaller, the less likely '
@@ -151,8 +153,9 @@ def _row(
     return {
         'name': f'{name} (n = {change.n})', 'a': figure(scale * change.a, digits),
         'b': figure(scale * change.b, digits),
-        'difference': f'{scale * change.value:+.{digits}f}', 'trend': trend,
-        'interval': f'{scale * change.low:+.{digits}f} to {scale * change.high:+.{digits}f}',
+        'difference': _signed(scale * change.value, digits), 'trend': trend,
+        'interval': f'{_signed(scale * change.low, digits)} to '
+                    f'{_signed(scale * change.high, digits)}',
         'p': '< 0.001' if change.p < 0.001 else f'{change.p:.3f}'}
 
 
@@ -160,11 +163,18 @@ def _changes(judged: Sequence[tuple[Json, Json]]) -> list[dict[str, Any]]:
     def change(pair: tuple[Json, Json]) -> float:
         return float(pair[1]['iou'] - pair[0]['iou'])
 
-    largest = sorted((pair for pair in judged if change(pair)), key=lambda pair: -abs(change(pair)))
+    largest = sorted((pair for pair in judged if abs(change(pair)) >= _LEAST_SHOWN),
+                     key=lambda pair: -abs(change(pair)))
     return [{'index': two['index'], 'instruction': two['instruction'], 'a': figure(one['iou']),
-             'b': figure(two['iou']), 'difference': f'{change((one, two)):+.3f}',
+             'b': figure(two['iou']), 'difference': _signed(change((one, two)), 3),
              'trend': 'up' if change((one, two)) > 0 else 'down'}
             for one, two in largest[:_SHOWN]]
+
+
+def _signed(value: float, digits: int) -> str:
+    """Return a change as text, without a sign where it rounds to nothing."""
+    text = f'{value:+.{digits}f}'
+    return text if float(text) else text[1:]
 
 
 def _settings(a: Json, b: Json) -> list[tuple[str, str, str]]:

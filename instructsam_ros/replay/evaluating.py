@@ -24,6 +24,8 @@ from instructsam_ros.replay.schedule import Query
 from instructsam_ros.replay.truth import TrueObject
 
 _ERRORS = ('centroid_error', 'centre_error')
+# more than all overlaps of a picture together: what belonged together before still does
+_LOYALTY = 1000.0
 _DIGITS = 6
 
 
@@ -55,6 +57,8 @@ class Evaluator:
         self._kinds: dict[str, None] = {}
         self._tracks: dict[tuple[str, int, int], list[TrackedFrame]] = {}
         self._spans: dict[tuple[str, int, int], list[float]] = {}
+        # true id -> found id, by sequence
+        self._partners: dict[tuple[str, int, int], dict[int, int]] = {}
         self._scene = 0
         self.per_frame: list[dict[str, Any]] = []
 
@@ -71,16 +75,16 @@ class Evaluator:
         if outcome.truth is not None:
             truth = outcome.truth
             kind = query.kind or ('present' if truth else 'absent')
-            overlaps = mask_ious([one.mask for one in found], [one.mask for one in truth])
+            found_masks = [one.mask for one in found]
+            true_masks = [one.mask for one in truth]
+            overlaps = mask_ious(found_masks, true_masks)
             entry['kind'] = kind
             entry['meant'] = [one.phrase for one in truth]
             entry['iou'] = round(self._metrics.add(
-                [one.mask for one in found], [one.score for one in found],
-                [one.mask for one in truth], kind=kind), _DIGITS)
+                found_masks, [one.score for one in found], true_masks, kind=kind), _DIGITS)
             self._blocks.append(outcome.frame.index)
             self._kinds[kind] = None
-            pairs = _pairs(overlaps, truth)
-            self._track(outcome, truth, overlaps)
+            pairs = self._track(outcome, truth, overlaps)
         entry['targets'] = [
             _target_entry(number, outcome, pairs.get(number)) for number in range(len(found))]
         self.per_frame.append(entry)
@@ -106,7 +110,8 @@ class Evaluator:
 
     def _track(
         self, outcome: Outcome, truth: Sequence[TrueObject], overlaps: np.ndarray
-    ) -> None:
+    ) -> dict[int, tuple[TrueObject, float]]:
+        """Take in who is who; return which found objects belong to which true ones."""
         ids = [target.id for target in outcome.result.targets]
         if truth:
             self._scene = truth[0].scene
@@ -114,6 +119,10 @@ class Evaluator:
         self._tracks.setdefault(key, []).append(
             TrackedFrame([one.id for one in truth], ids, overlaps.T))
         self._spans.setdefault(key, []).append(outcome.time)
+        partners = self._partners.setdefault(key, {})
+        pairs = _pairs(overlaps, truth, ids, partners)
+        partners |= {one.id: ids[number] for number, (one, _) in pairs.items()}
+        return pairs
 
     def _tracking(self) -> dict[str, Any] | None:
         if not any(one.truth or one.found for frames in self._tracks.values() for one in frames):
@@ -166,13 +175,19 @@ def _figures(metrics: Metrics, intervals: Mapping[str, tuple[float, float]]) -> 
 
 
 def _pairs(
-    overlaps: np.ndarray, truth: Sequence[TrueObject]
+    overlaps: np.ndarray, truth: Sequence[TrueObject], ids: Sequence[int],
+    partners: Mapping[int, int],
 ) -> dict[int, tuple[TrueObject, float]]:
-    """Match found and true objects one to one; those that share too little stay alone."""
-    rows, columns = linear_sum_assignment(-overlaps)
+    """Match found and true objects one to one; those that share too little stay alone.
+
+    ``partners`` (true id -> found id) stay together while they share enough, as for id switches.
+    """
+    loyal = np.array([[partners.get(one.id) == number for one in truth] for number in ids], bool)
+    enough = overlaps >= SAME_PLACE
+    weights = np.where(enough, overlaps + _LOYALTY * loyal.reshape(overlaps.shape), 0.0)
+    rows, columns = linear_sum_assignment(-weights)
     return {int(row): (truth[int(column)], float(overlaps[row, column]))
-            for row, column in zip(rows, columns, strict=True)
-            if overlaps[row, column] >= SAME_PLACE}
+            for row, column in zip(rows, columns, strict=True) if enough[row, column]}
 
 
 def _target_entry(

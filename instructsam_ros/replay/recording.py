@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The results of a replay as a bag: the topics of the live node, with the stamps of the input."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 from sensor_msgs.msg import CameraInfo
@@ -20,10 +22,17 @@ from instructsam_ros.replay.topics import BagTopics
 from instructsam_ros.replay.writing import BagWriter
 
 NODE = '/instructsam'
+# results that may wait: pictures are large
+_WAITING = 3
+
+Job = tuple[BagFrame, Frame, PerceptionResult, int, Any, str]
 
 
 class ResultRecorder:
-    """Writes results while a replay runs; a context manager."""
+    """Writes results while a replay runs; a context manager.
+
+    A thread of its own draws, packs and writes, while the next picture is searched.
+    """
 
     def __init__(self, path: Path, bag: BagReader, topics: BagTopics) -> None:
         """Begin the bag at ``path``; TF and camera_info of ``bag`` come along.
@@ -34,23 +43,54 @@ class ResultRecorder:
         self._board = MarkerBoard()
         self._info_topic = topics.camera_info
         self._bag, self._topics = bag, topics
+        self._jobs: Queue[Job | None] = Queue(_WAITING)
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name='recorder', daemon=True)
 
     def __enter__(self) -> 'ResultRecorder':
-        self._copy_transforms()
+        try:
+            self._copy_transforms()
+        except BaseException as error:
+            self._writer.__exit__(type(error), error, None)
+            raise
+        self._thread.start()
         return self
 
-    def __exit__(self, *error: Any) -> None:
-        self._writer.__exit__(*error)
+    def __exit__(self, kind: type[BaseException] | None, error: Any, trace: Any) -> None:
+        self._jobs.put(None)
+        self._thread.join()
+        failure = self._failure if error is None else error
+        self._writer.__exit__(None if failure is None else type(failure), failure, trace)
+        if error is None and failure is not None:
+            raise failure
 
     def write(
         self, source: BagFrame, frame: Frame, result: PerceptionResult, number: int,
         to_target: Any, target_frame: str,
     ) -> None:
-        """Write one result, stamped and timed as its picture.
+        """Have one result written, stamped and timed as its picture; its arrays must stay as is.
 
         ``to_target`` [4, 4] optical frame -> ``target_frame``, None when they are the same.
-        Raises BagWriteError.
+        Raises BagWriteError, perhaps because of a result before.
         """
+        if self._failure is not None:
+            raise self._failure
+        self._jobs.put((source, frame, result, number, to_target, target_frame))
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            if self._failure is not None:
+                continue
+            try:
+                self._write(*job)
+            # raised where the next result comes from
+            except BaseException as error:
+                self._failure = error
+
+    def _write(
+        self, source: BagFrame, frame: Frame, result: PerceptionResult, number: int,
+        to_target: Any, target_frame: str,
+    ) -> None:
         header, at_ns = source.image.header, source.stamp_ns
         placed = Header(stamp=header.stamp, frame_id=target_frame)
         shape = (frame.image.shape[0], frame.image.shape[1])

@@ -25,6 +25,7 @@ _SECTIONS = {
     'examples': ('Examples', 'Pictures spread over the bag; there is no ground truth to judge by.'),
 }
 _MAX_LANES = 24
+_COUNTS = {'0': 'nothing there', '1': 'one there', '>=2': 'several there'}
 
 
 def render_report(metrics: Json, pictures: Mapping[str, bytes]) -> str:
@@ -51,7 +52,8 @@ def render_report(metrics: Json, pictures: Mapping[str, bytes]) -> str:
         pictures=_picture_rows(metrics['frames']),
         space=_space(per_frame),
         lanes=Markup(charts.lanes(_lanes(per_frame), _end(per_frame))),
-        lanes_note='One bar per true object; another colour is another id.',
+        lanes_note='One row per true object, numbered within its scene. Another colour is another '
+                   'id; ids begin anew with every instruction.',
         sections=_sections(metrics, pictures),
         command=metrics['command'],
         environment=[*flat(metrics['environment']), *flat(metrics['settings'])],
@@ -70,7 +72,8 @@ def figure(value: float | None, digits: int = 3) -> str:
 
 def _subtitle(metrics: Json) -> str:
     frames, bag = metrics['frames'], metrics['bag']
-    duration = timedelta(seconds=round(bag['duration']))
+    seconds = round(bag['duration'])
+    duration = f'{seconds} s' if seconds < 120 else str(timedelta(seconds=seconds))
     instructions = len({one['instruction'] for one in metrics['per_frame']})
     return (f'{frames["processed"]} pictures of {duration} ({bag["storage"]}), '
             f'{instructions} instruction{"s" if instructions != 1 else ""}')
@@ -115,7 +118,7 @@ def _groups(metrics: Json) -> list[dict[str, Any]]:
     columns = _shown_columns(metrics)
     rows = [('all', metrics['summary'], True)]
     rows += [(name.replace('_', ' '), one, False) for name, one in metrics['by_kind'].items()]
-    rows += [(f'{name} there', one, False) for name, one in metrics['by_count'].items()]
+    rows += [(_COUNTS.get(name, name), one, False) for name, one in metrics['by_count'].items()]
     found = []
     for name, one, is_all in rows:
         giou = one['gIoU']
@@ -125,8 +128,16 @@ def _groups(metrics: Json) -> list[dict[str, Any]]:
         found.append({
             'name': name, 'queries': one['queries'], 'all': is_all, 'bar': Markup(bar),
             'giou': figure(giou['value']),
-            'cells': [figure(one.get(column, {}).get('value')) for column in columns]})
+            'cells': [figure(_value(one, column)) for column in columns]})
     return found
+
+
+def _value(group: Json, column: str) -> float | None:
+    """Return a figure of a group, None where it means nothing: areas of what is not there."""
+    if column == 'cIoU' and group.get('mIoU', {}).get('value') is None:
+        return None
+    value: float | None = group.get(column, {}).get('value')
+    return value
 
 
 def _speed(per_frame: Sequence[Json]) -> list[dict[str, Any]]:
@@ -180,25 +191,33 @@ def _space(per_frame: Sequence[Json]) -> list[dict[str, Any]]:
     return shown
 
 
-def _lanes(per_frame: Sequence[Json]) -> dict[str, list[tuple[float, float, str]]]:
-    """Return for each true object the spans of time in which it had one id."""
-    spans: dict[str, list[tuple[float, float, str]]] = {}
+def _lanes(per_frame: Sequence[Json]) -> dict[str, list[charts.Span]]:
+    """Return for each true object the spans of time in which it had one id.
+
+    Colours begin anew with every instruction, for ids do.
+    """
+    spans: dict[str, list[charts.Span]] = {}
+    colors: dict[tuple[str, int], dict[int, int]] = {}
     steps = [b['time'] - a['time'] for a, b in zip(per_frame, per_frame[1:], strict=False)]
     # longer gaps than a few pictures are gaps, not one span
     longest = 3 * sorted(steps)[len(steps) // 2] if steps else 0.0
     for one in per_frame:
+        number, time = one.get('instruction_id', 0), one['time']
         for target in one['targets']:
             if target.get('truth_id') is None:
                 continue
-            name, identity = f'{target["truth_id"]} {target["phrase"]}', str(target['id'])
+            name, identity = f'{target["truth_id"]} {target["phrase"]}', target['id']
+            known = colors.setdefault((name, number), {})
+            color = known.setdefault(identity, len(known))
+            text = f'{one["instruction"]}: id {identity}'
             lane = spans.setdefault(name, [])
-            time = one['time']
-            if lane and lane[-1][2] == identity and time - lane[-1][1] <= longest:
-                lane[-1] = (lane[-1][0], time, identity)
+            if lane and lane[-1].text == text and time - lane[-1].stop <= longest:
+                lane[-1] = lane[-1]._replace(stop=time)
             else:
-                lane.append((time, time, identity))
-    most_seen = sorted(spans, key=lambda name: -sum(b - a for a, b, _ in spans[name]))
-    return {name: spans[name] for name in sorted(most_seen[:_MAX_LANES])}
+                lane.append(charts.Span(time, time, text, color))
+    most_seen = sorted(spans, key=lambda name: -sum(one.stop - one.start for one in spans[name]))
+    chosen = sorted(most_seen[:_MAX_LANES], key=lambda name: (spans[name][0].start, name))
+    return {name: spans[name] for name in chosen}
 
 
 def _end(per_frame: Sequence[Json]) -> float:
@@ -233,13 +252,13 @@ def _case(one: Json, pictures: Mapping[str, bytes]) -> dict[str, Any]:
 
 
 def flat(values: Json, prefix: str = '') -> list[tuple[str, str]]:
-    """Return nested settings as rows of name and text; those that are None are left out."""
+    """Return nested settings as rows of name and text; those that are None or '' are left out."""
     rows: list[tuple[str, str]] = []
     for name, value in values.items():
         label = f'{prefix}{name}'.replace('_', ' ')
         if isinstance(value, Mapping):
             rows += flat(value, f'{label}: ')
-        elif value is not None:
+        elif value not in (None, ''):
             rows.append((label, ', '.join(map(str, value)) if isinstance(value, list)
                          else str(value)))
     return rows

@@ -6,15 +6,13 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import yaml
-
-from instructsam_ros.bridge.transforms import TransformSource, TransformUnavailable
+from instructsam_ros.bridge.transforms import TransformSource
 from instructsam_ros.nodes.decoding import FrameDecoder
 from instructsam_ros.nodes.inputs import InputFrame
 from instructsam_ros.nodes.notices import Notices
@@ -24,10 +22,13 @@ from instructsam_ros.perception.projection import Projector
 from instructsam_ros.perception.segmenter import Segmenter, stream_of
 from instructsam_ros.perception.tracking import Tracker
 from instructsam_ros.replay.answers import AnswerBook, RememberingSegmenter
+from instructsam_ros.replay.asking import Asker
 from instructsam_ros.replay.assembling import BagFrame, FrameAssembler
 from instructsam_ros.replay.cases import CaseKeeper
-from instructsam_ros.replay.errors import BagError
+from instructsam_ros.replay.errors import BagError, BagWriteError
 from instructsam_ros.replay.evaluating import Evaluator, Outcome
+from instructsam_ros.replay.live_frames import answered_frames
+from instructsam_ros.replay.placing import Placer
 from instructsam_ros.replay.reading import BagReader
 from instructsam_ros.replay.recording import ResultRecorder
 from instructsam_ros.replay.report import write_report
@@ -39,8 +40,6 @@ SCHEMA = 'instructsam_ros/replay/1'
 METRICS, REPORT, RESULTS, ANSWERS, PICTURES = (
     'metrics.json', 'report.html', 'results', 'answers.jsonl', 'pictures')
 
-Pose = np.ndarray
-
 
 @dataclass(frozen=True)
 class ReplayOptions:
@@ -51,6 +50,7 @@ class ReplayOptions:
         latency: seconds that a frame is taken to need; frames that come meanwhile are dropped but
             for the newest, as in the live node. 0: the time that it really needs. None: no frame
             is dropped.
+        frames_of: bag of results of a live node; only the pictures that it answered are taken.
         start, stop: seconds since the start of the bag; stop None: to the end.
         threshold: least score; None: the model's own.
         target_frame, gravity_frame: as the node's parameters; gravity '' is the root of the bag's
@@ -64,6 +64,7 @@ class ReplayOptions:
     latency: float | None = None
     start: float = 0.0
     stop: float | None = None
+    frames_of: str = ''
     threshold: float | None = None
     target_frame: str = ''
     gravity_frame: str = ''
@@ -103,12 +104,21 @@ class Replay:
         self._settings = PerceptionSettings(
             target_frame=options.target_frame, gravity_frame=options.gravity_frame,
             tracking=options.tracking)
-        self._decoder = FrameDecoder(
-            lambda: self._settings, Notices(self._warn, lambda text: None))
         companions = () if truth is None else truth.companions
         self._assembler = FrameAssembler(bag, topics, companions=companions)
-        self._transforms = TransformSource(self._assembler.buffer)
-        self._askers: dict[str, _Asker] = {}
+        self._placer = Placer(
+            TransformSource(self._assembler.buffer), self._assembler.parents,
+            options.target_frame, options.gravity_frame, self._warn)
+        self._only = answered_frames(options.frames_of) if options.frames_of else None
+        self._depth_info = None
+        if topics.depth_camera_info is not None:
+            # a calibration does not change
+            self._depth_info = next(
+                bag.messages([topics.depth_camera_info], strict=False)).message
+        self._decoder = FrameDecoder(
+            lambda: self._settings, Notices(self._warn, lambda text: None),
+            self._placer.extrinsics, topics.depth_camera_info or '--depth-camera-info')
+        self._askers: dict[str, Asker] = {}
         self._evaluator, self._cases = Evaluator(), CaseKeeper()
         self._processed = 0
         self._took = 0.0
@@ -136,30 +146,43 @@ class Replay:
             'bag': str(self._bag.path.resolve()), 'size': self._bag.size,
             'topics': self._topics.named(), 'threshold': self._options.threshold,
             **(self._options.about or {})}
-        with AnswerBook(out / ANSWERS, about, resume=self._options.resume) as book, \
-                ResultRecorder(results, self._bag, self._topics) as recorder:
-            try:
-                for frame in self._frames():
-                    self._process(frame, book, recorder)
-                    progress(self._time(frame), self._processed)
-            except KeyboardInterrupt:
-                interrupted, trouble = True, 'it was interrupted: the rest of the bag is missing'
-            except BagError as error:
-                trouble = str(error)
+        try:
+            with AnswerBook(out / ANSWERS, about, resume=self._options.resume) as book, \
+                    ResultRecorder(results, self._bag, self._topics) as recorder, \
+                    closing(self._frames()) as frames:
+                try:
+                    for frame in frames:
+                        self._process(frame, book, recorder)
+                        progress(self._time(frame), self._processed)
+                except KeyboardInterrupt:
+                    interrupted = True
+                    trouble = 'it was interrupted: the rest of the bag is missing'
+                except BagError as error:
+                    trouble = str(error)
+        except BagWriteError as error:
+            if not self._processed:
+                raise
+            trouble = str(error)
         if trouble:
             self._warn(trouble)
         metrics = self._metrics(command, environment)
-        self._write(out, metrics)
+        try:
+            self._write(out, metrics)
+        except OSError as error:
+            reason = trouble or f'{error.filename or out}: {error.strerror or error}'
+            raise BagWriteError(
+                f'{reason}; there is no report: make room, then go on with --resume') from None
         return ReplayEnd(metrics, trouble, interrupted)
 
-    def _frames(self) -> Iterator[BagFrame]:
+    def _frames(self) -> Generator[BagFrame, None, None]:
         options = self._options
         start = self._bag.start_ns + round(options.start * 1e9)
         stop = None if options.stop is None else self._bag.start_ns + round(options.stop * 1e9)
         frames: Iterable[BagFrame] = (
             one for one in self._assembler.frames(start if options.start else None, stop)
-            if one.index % options.every == 0)
-        return iter(frames) if options.latency is None else self._paced(frames, options.latency)
+            if one.index % options.every == 0
+            and (self._only is None or one.stamp_ns in self._only))
+        yield from frames if options.latency is None else self._paced(frames, options.latency)
 
     def _paced(self, frames: Iterable[BagFrame], latency: float) -> Iterator[BagFrame]:
         """Drop what comes while another frame is busy, but for the newest, as the node does."""
@@ -184,14 +207,14 @@ class Replay:
             return
         begun = time.perf_counter()
         try:
-            frame = self._decoder.decode(InputFrame(source.image, source.depth, source.info))
+            frame = self._decoder.decode(InputFrame(
+                source.image, source.depth, source.info, depth_info=self._depth_info))
         except ValueError as error:
             self._warn(f'pictures are left out: {error}')
             self._dropped['unusable picture'] += 1
             return
         decoded = time.perf_counter() - begun
-        gravity, to_target = self._locate(source)
-        self._processed += 1
+        gravity, to_target = self._placer.locate(source.image.header)
         self._took = 0.0
         for query in queries:
             asker = self._asker(query, book)
@@ -203,9 +226,11 @@ class Replay:
             took = time.perf_counter() - started
             timings = {'decode': decoded, **result.timings,
                        **{f'segment: {k}': v for k, v in result.segmentation.timings.items()}}
-            if book.known:
-                # an answer from before costs nothing now: count what it cost then
-                took += sum(result.segmentation.timings.values())
+            if asker.segmenter.remembered:
+                # it costs nothing now: count what it cost then
+                then = sum(result.segmentation.timings.values())
+                took += then - timings['segment']
+                timings['segment'] = then
             outcome = Outcome(source, seconds, query, result, self._true_objects(source, query),
                               {**timings, 'frame': decoded + took})
             self._took += took
@@ -214,14 +239,15 @@ class Replay:
             target = self._options.target_frame if to_target is not None else (
                 source.image.header.frame_id)
             recorder.write(source, frame, result, query.number, to_target, target)
+        self._processed += 1
 
-    def _asker(self, query: Query, book: AnswerBook) -> '_Asker':
+    def _asker(self, query: Query, book: AnswerBook) -> Asker:
         asker = self._askers.get(query.text)
         if asker is None:
             segmenter = RememberingSegmenter(stream_of(self._segmenter), book)
             pipeline = PerceptionPipeline(segmenter, Projector(self._settings.projection))
             tracker = Tracker(self._settings.tracker) if self._options.tracking else None
-            asker = self._askers[query.text] = _Asker(segmenter, pipeline, tracker)
+            asker = self._askers[query.text] = Asker(segmenter, pipeline, tracker)
         return asker
 
     def _true_objects(self, source: BagFrame, query: Query) -> Any:
@@ -232,37 +258,6 @@ class Replay:
         except ValueError as error:
             self._warn(f'truth is left out: {error}')
             return None
-
-    def _locate(self, source: BagFrame) -> tuple[Pose | None, Pose | None]:
-        """Return the camera's pose in a frame with z up, and in the target frame."""
-        header = source.image.header
-        options = self._options
-        up = options.gravity_frame or options.target_frame or self._root(header.frame_id)
-        gravity = self._pose(up, header) if up else None
-        if not options.target_frame:
-            return gravity, None
-        if options.target_frame == up:
-            return gravity, gravity
-        return gravity, self._pose(options.target_frame, header)
-
-    def _pose(self, frame: str, header: Any) -> Pose | None:
-        try:
-            return self._transforms.pose(frame, header.frame_id, header.stamp)
-        except (TransformUnavailable, ValueError) as error:
-            self._warn(f'TF: {error}')
-            return None
-
-    def _root(self, frame: str) -> str:
-        """Return the root of the TF tree that a frame is in, '' for a frame without a parent."""
-        if not self._topics.tf and not self._topics.tf_static:
-            return ''
-        listed = yaml.safe_load(self._assembler.buffer.all_frames_as_yaml()) or {}
-        parents = {str(name): str(one['parent']) for name, one in listed.items()}
-        seen = {frame}
-        while (parent := parents.get(frame)) is not None and parent not in seen:
-            frame = parent
-            seen.add(frame)
-        return frame if len(seen) > 1 else ''
 
     def _time(self, frame: BagFrame) -> float:
         return (frame.bag_ns - self._bag.start_ns) * 1e-9
@@ -298,21 +293,3 @@ class Replay:
         for name, jpeg in self._pictures.items():
             (folder / name).write_bytes(jpeg)
         write_report(out / REPORT, metrics, self._pictures)
-
-
-class _Asker:
-    """What one instruction keeps from picture to picture."""
-
-    def __init__(
-        self, segmenter: RememberingSegmenter, pipeline: PerceptionPipeline,
-        tracker: Tracker | None,
-    ) -> None:
-        self.segmenter, self.pipeline, self._tracker = segmenter, pipeline, tracker
-        self._subject: tuple[int, int] | None = None
-
-    def tracker_for(self, query: Query, restarts: int) -> Tracker | None:
-        """Return the tracker, anew where the instruction came anew or time went back."""
-        if self._tracker is not None and self._subject != (query.number, restarts):
-            self._tracker.reset()
-            self._subject = (query.number, restarts)
-        return self._tracker

@@ -40,6 +40,7 @@ class BagTopics:
         schedule: std_msgs/String with JSON about each instruction: number, kind, objects meant.
         tf, tf_static: TFMessage topics; any number of them.
         notes: what was chosen without being sure.
+        depth_camera_info: of the camera that took the depth, if it has one of its own.
     """
 
     image: str
@@ -53,6 +54,7 @@ class BagTopics:
     tf: tuple[str, ...] = ()
     tf_static: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    depth_camera_info: str | None = None
 
     def named(self) -> dict[str, str]:
         """Return role -> topic for those that are there; TF topics joined by spaces."""
@@ -97,6 +99,7 @@ def choose_topics(
     image: str | None = None,
     depth: str | None = None,
     camera_info: str | None = None,
+    depth_camera_info: str | None = None,
     instruction: str | None = None,
     truth: str | None = None,
     use_depth: bool = True,
@@ -112,8 +115,12 @@ def choose_topics(
     notes: list[str] = []
     pictures = _pictures(bag, {image, depth} - {None})
     color = _color(bag, pictures, image)
-    range_ = _depth(bag, pictures, color, depth, notes) if use_depth else None
+    range_ = _depth(bag, pictures, color, depth) if use_depth else None
     info = _camera_info(bag, color, camera_info, notes)
+    range_info = None if range_ is None else _depth_camera_info(
+        bag, range_, info, depth_camera_info)
+    if use_depth:
+        notes = [*_depth_notes(color, range_, range_info), *notes]
     transforms = [one.name for one in bag.topics.values() if one.type == TF]
     static = [name for name in transforms
               if name.rpartition('/')[2] == 'tf_static' or bag.topics[name].latched]
@@ -138,6 +145,7 @@ def choose_topics(
         tuple(name for name in transforms if name not in static),
         tuple(static),
         tuple(notes),
+        range_info,
     )
 
 
@@ -176,8 +184,7 @@ def _color(bag: BagReader, pictures: Sequence[_Picture], name: str | None) -> _P
 
 
 def _depth(
-    bag: BagReader, pictures: Sequence[_Picture], color: _Picture, name: str | None,
-    notes: list[str]
+    bag: BagReader, pictures: Sequence[_Picture], color: _Picture, name: str | None
 ) -> _Picture | None:
     if name is not None:
         _checked(bag, name, _IMAGES, '--depth')
@@ -187,14 +194,33 @@ def _depth(
         return chosen
     found = [one for one in pictures if one.is_depth]
     if not found:
-        notes.append('no depth topic: results are 2D only')
         return None
     aligned = [one for one in found if one.frame == color.frame]
-    if not aligned:
-        notes.append(
-            f'no depth topic has the frame {color.frame!r} of the image: depth may not be '
-            'registered to it')
     return _only(bag, aligned or found, 'depth', '--depth', f'{IMAGE} or {COMPRESSED}')
+
+
+def _depth_camera_info(
+    bag: BagReader, depth: _Picture, color_info: str | None, name: str | None
+) -> str | None:
+    if name is not None:
+        return _checked(bag, name, (CAMERA_INFO,), '--depth-camera-info')
+    beside = f'{depth.base.rpartition("/")[0]}/camera_info'
+    one = bag.topics.get(beside)
+    is_own = one is not None and one.type == CAMERA_INFO and one.count and beside != color_info
+    return beside if is_own else None
+
+
+def _depth_notes(color: _Picture, depth: _Picture | None, info: str | None) -> list[str]:
+    """Say where depth is missing or of another camera."""
+    if depth is None:
+        return ['no depth topic: results are 2D only']
+    if not depth.frame or not color.frame or depth.frame == color.frame:
+        return []
+    other = f'{depth.info.name} has the frame {depth.frame!r}, the image {color.frame!r}'
+    if info is None:
+        return [f'{other}, and nothing tells how to bring it into the picture: targets have no 3D; '
+                'name the calibration of the depth camera with --depth-camera-info']
+    return [f'{other}: depth is brought into the picture by {info} and TF']
 
 
 def _camera_info(

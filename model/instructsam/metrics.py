@@ -16,8 +16,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from instructsam.tracking_metrics import mask_overlaps, mask_window
+
 AP_THRESHOLDS: tuple[float, ...] = tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
 PRECISION_THRESHOLDS: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9)
+
+# Weights of resampled queries in one go: 32 MB.
+_MOST_WEIGHTS = 4_000_000
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -157,18 +162,28 @@ class SegmentationMetrics:
         for number, query in zip(numbers, self._queries, strict=True):
             if wanted is None or query.kind in wanted:
                 groups.setdefault(number, []).append(query)
-        parts = list(groups.values())
-        if not parts:
+        if not groups:
             return {}
+        queries = [query for part in groups.values() for query in part]
+        places = np.repeat(np.arange(len(groups)), [len(part) for part in groups.values()])
+        drawn: dict[str, list[npt.NDArray[np.float64]]] = {}
         rng = np.random.default_rng(seed)
-        drawn: dict[str, list[float]] = {}
-        for choice in rng.integers(len(parts), size=(resamples, len(parts))):
-            figures = self._figures([query for one in choice for query in parts[one]])
-            for name, value in figures.to_dict().items():
-                if value is not None:
-                    drawn.setdefault(name, []).append(value)
-        return {name: (float(np.percentile(values, 2.5)), float(np.percentile(values, 97.5)))
-                for name, values in drawn.items()}
+        choices = rng.integers(len(groups), size=(resamples, len(groups)))
+        at_once = max(_MOST_WEIGHTS // max(len(queries), sum(q.scores.size for q in queries)), 1)
+        for first in range(0, resamples, at_once):
+            # how often each query was drawn
+            weights = np.stack([np.bincount(choice, minlength=len(groups))[places]
+                                for choice in choices[first: first + at_once]]).astype(np.float64)
+            for name, values in _weighted_figures(queries, weights, self.empty_iou).items():
+                drawn.setdefault(name, []).append(values)
+        intervals = {}
+        for name, pieces in drawn.items():
+            known = np.concatenate(pieces)
+            known = known[np.isfinite(known)]
+            if known.size:
+                low, high = np.percentile(known, (2.5, 97.5))
+                intervals[name] = float(low), float(high)
+        return intervals
 
     def _grouped(self, key: Callable[[_Query], str]) -> dict[str, Metrics]:
         groups: dict[str, list[_Query]] = {}
@@ -195,6 +210,45 @@ class SegmentationMetrics:
             absent_accuracy=_mean([float(q.scores.size == 0) for q in absent]))
 
 
+def _weighted_figures(
+    queries: Sequence[_Query], weights: npt.NDArray[np.float64], empty_iou: float
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Figures [R] by name, as if each query had come weights [R, Q] times; NaN where none is."""
+    ious = np.array([empty_iou if query.iou is None else query.iou for query in queries])
+    shared = np.array([query.intersection for query in queries], np.float64)
+    unions = np.array([query.union for query in queries], np.float64)
+    truths = np.array([query.truths for query in queries], np.float64)
+    silent = np.array([query.scores.size == 0 for query in queries], np.float64)
+    present = (truths > 0).astype(np.float64)
+    absent = 1.0 - present
+    with np.errstate(invalid='ignore', divide='ignore'):
+        there, absentees = weights @ present, weights @ absent
+        figures = {
+            'gIoU': (weights @ ious) / weights.sum(axis=1),
+            'cIoU': (weights @ shared) / (weights @ unions + 1e-10),
+            'oIoU': np.where(there > 0, (weights @ (shared * present))
+                             / (weights @ (unions * present) + 1e-10), np.nan),
+            'mIoU': (weights @ (ious * present)) / there,
+            'absent_accuracy': (weights @ (silent * absent)) / absentees}
+        figures |= {f'P@{t:g}': (weights @ ((ious >= t) * present)) / there
+                    for t in PRECISION_THRESHOLDS}
+        scores = np.concatenate([query.scores for query in queries])
+        order = np.argsort(-scores, kind='stable')
+        hits = np.concatenate([query.hits for query in queries])[order]
+        owners = np.repeat(np.arange(len(queries)), [query.scores.size for query in queries])
+        times = weights[:, owners[order]]
+        seen = np.maximum(np.cumsum(times, axis=1), 1.0)
+        total = weights @ truths
+        precisions = np.empty((len(AP_THRESHOLDS), len(weights)))
+        for row, hit in zip(precisions, hits.T, strict=True):
+            found = times * hit
+            envelope = np.maximum.accumulate(
+                (np.cumsum(found, axis=1) / seen)[:, ::-1], axis=1)[:, ::-1]
+            row[:] = (found * envelope).sum(axis=1) / total
+    figures |= {'AP': precisions.mean(axis=0), 'AP50': precisions[0], 'AP75': precisions[5]}
+    return figures
+
+
 def _mean(values: Sequence[float]) -> float | None:
     return float(np.mean(values)) if values else None
 
@@ -214,22 +268,23 @@ def _count(predicted: Sequence[BoolArray] | BoolArray,
     masks = [np.asarray(mask, dtype=bool) for mask in (*predicted, *truth)]
     if not masks:
         return np.zeros(0), np.zeros(0), np.zeros((0, 0)), 0, 0
-    everything = np.logical_or.reduce(masks)
-    rows, columns = np.flatnonzero(everything.any(1)), np.flatnonzero(everything.any(0))
-    # Only the rectangle that holds any mask matters.
-    window = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)) if rows.size \
-        else (slice(0), slice(0))
-    # float32 counts are exact below 2^24 pixels, and their product is fast.
-    flat = np.stack([mask[window].ravel() for mask in masks]).astype(np.float32)
-    if flat.shape[1] >= 1 << 24:
-        flat = flat.astype(np.float64)
-    first, second = flat[:len(predicted)], flat[len(predicted):]
-    overlap = (first @ second.T).astype(np.float64)
-    areas = flat.sum(1, dtype=np.float64)
-    found = np.logical_or.reduce([*masks[:len(predicted)], np.zeros_like(everything)])
-    real = np.logical_or.reduce([*masks[len(predicted):], np.zeros_like(everything)])
-    return (areas[:len(predicted)], areas[len(predicted):], overlap,
-            int(np.count_nonzero(found & real)), int(np.count_nonzero(everything)))
+    windows = [window for window in map(mask_window, masks) if window[0].stop]
+    if not windows:
+        masks = [mask[:0, :0] for mask in masks]
+    else:
+        # Only the rectangle that holds any mask matters.
+        rows, columns = (slice(min(one[axis].start for one in windows),
+                               max(one[axis].stop for one in windows)) for axis in (0, 1))
+        masks = [mask[rows, columns] for mask in masks]
+    areas = np.array([np.count_nonzero(mask) for mask in masks], np.float64)
+    number = len(predicted)
+    found, real = np.zeros_like(masks[0]), np.zeros_like(masks[0])
+    for place, mask in enumerate(masks):
+        union = found if place < number else real
+        union |= mask
+    intersection = int(np.count_nonzero(found & real))
+    return (areas[:number], areas[number:], mask_overlaps(masks[:number], masks[number:]),
+            intersection, int(np.count_nonzero(found) + np.count_nonzero(real)) - intersection)
 
 
 def _match(scores: npt.NDArray[np.float64], ious: npt.NDArray[np.float64]) -> BoolArray:

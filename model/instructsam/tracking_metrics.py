@@ -133,11 +133,15 @@ def score_sequence(frames: Iterable[TrackedFrame]) -> TrackingScore:
 
 def mask_overlaps(first: Sequence[BoolArray], second: Sequence[BoolArray]) -> Array:
     """Return the shared pixels [n, m] of two groups of masks of one size."""
-    if not first or not second:
-        return np.zeros((len(first), len(second)))
-    # counts up to 2^24 are exact in float32
-    a, b = (np.stack(group).reshape(len(group), -1).astype(np.float32) for group in (first, second))
-    return (a @ b.T).astype(np.float64)
+    windows = [[mask_window(mask) for mask in group] for group in (first, second)]
+    shared = np.zeros((len(first), len(second)))
+    for i, (one, (rows, columns)) in enumerate(zip(first, windows[0], strict=True)):
+        for j, (other, (others_rows, others_columns)) in enumerate(
+                zip(second, windows[1], strict=True)):
+            # most masks have nothing in common: only where both may be is looked at
+            common = (_common(rows, others_rows), _common(columns, others_columns))
+            shared[i, j] = np.count_nonzero(one[common] & other[common])
+    return shared
 
 
 def mask_ious(first: Sequence[BoolArray], second: Sequence[BoolArray]) -> Array:
@@ -145,6 +149,21 @@ def mask_ious(first: Sequence[BoolArray], second: Sequence[BoolArray]) -> Array:
     shared = mask_overlaps(first, second)
     areas = [np.array([np.count_nonzero(one) for one in group]) for group in (first, second)]
     return shared / np.maximum(areas[0][:, None] + areas[1] - shared, 1)
+
+
+def mask_window(mask: BoolArray) -> tuple[slice, slice]:
+    """Return the rows and columns that a mask [H, W] occupies; empty slices for an empty one."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    if not rows.size:
+        return slice(0, 0), slice(0, 0)
+    inside = slice(int(rows[0]), int(rows[-1]) + 1)
+    columns = np.flatnonzero(mask[inside].any(axis=0))
+    return inside, slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _common(one: slice, other: slice) -> slice:
+    start = max(one.start, other.start)
+    return slice(start, max(min(one.stop, other.stop), start))
 
 
 class _Census:
