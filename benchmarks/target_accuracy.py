@@ -7,6 +7,8 @@
 Centroid: of the visible surface, against the noise-free visible surface under the same mask.
 Centre: of the target's box, against the centre of the whole object, hidden parts included.
 Size: relative error of each sorted side length, all sides and objects pooled.
+NEES: share of centres whose squared error, in units of their covariance, lies where 95 % of honest
+ones do (chi-squared, 3 degrees of freedom: 0.216 to 9.348).
 Goals at 0.5 to 1.5 m: median centroid error 5 mm, median size error 10 %.
 """
 
@@ -25,15 +27,18 @@ from instructsam_ros.demo.comparison import visible_centroid
 from instructsam_ros.perception.camera import CameraModel
 from instructsam_ros.perception.projection import Projector
 
+BAND = (0.216, 9.348)
+
 
 @dataclass(frozen=True)
 class Error:
-    """Errors of one target: metres, and shares of the true side lengths."""
+    """Errors of one target: metres, shares of the true side lengths, and deviations squared."""
 
     category: str
     centroid: float
     centre: float
     sides: tuple[float, ...]
+    nees: float
 
 
 def main() -> None:
@@ -51,7 +56,7 @@ def main() -> None:
     for error in errors:
         by_category[error.category].append(error)
     table = Table(title=f'{len(errors)} objects at {options.near} to {options.far} m')
-    for name in ('', 'n', 'centroid mm', '90 %', 'centre mm', '90 %', 'size %', '90 %'):
+    for name in ('', 'n', 'centroid mm', '90 %', 'centre mm', '90 %', 'size %', '90 %', 'NEES %'):
         table.add_column(name, justify='right' if name else 'left')
     for category in sorted(by_category):
         table.add_row(*_row(category, by_category[category]))
@@ -80,16 +85,18 @@ def _frame_errors(index: int, near: float, far: float, gravity: bool) -> list[Er
             continue
         if target.geometry is None:
             # counts as arbitrarily wrong, lest lost objects improve the figures
-            errors.append(Error(thing.category, np.inf, np.inf, 3 * (np.inf,)))
+            errors.append(Error(thing.category, np.inf, np.inf, 3 * (np.inf,), np.inf))
             continue
         world = target.geometry.transformed(scene.pose)
         ratio = np.sort(world.size) / np.sort(thing.size)
+        off = world.position - thing.pose[:3, 3]
         errors.append(
             Error(
                 thing.category,
                 float(np.linalg.norm(target.geometry.centroid - true)),
-                float(np.linalg.norm(world.position - thing.pose[:3, 3])),
+                float(np.linalg.norm(off)),
                 tuple(float(side) for side in np.abs(ratio - 1)),
+                float(off @ np.linalg.solve(world.covariance[:3, :3], off)),
             )
         )
     return errors
@@ -103,7 +110,8 @@ def _row(name: str, errors: list[Error]) -> list[str]:
         ([side for error in errors for side in error.sides], 100),
     ):
         cells += [f'{scale * np.percentile(values, share):.1f}' for share in (50, 90)]
-    return cells
+    inside = [BAND[0] <= error.nees <= BAND[1] for error in errors]
+    return [*cells, f'{100 * np.mean(inside):.0f}']
 
 
 if __name__ == '__main__':

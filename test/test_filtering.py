@@ -169,6 +169,20 @@ def test_a_better_view_counts_at_once_whatever_the_number_of_worse_ones():
     assert np.linalg.norm(places[0].centre) < 0.012
 
 
+def test_a_first_guess_that_later_frames_deny_does_not_stick():
+    rng = np.random.default_rng(4)
+    places, surer = [None], 0.7 * SHARED
+    for step in range(60):
+        off = (0.008, 0, 0) if step < 5 else (0, 0, 0)
+        found = measured(
+            rng.normal(0, NOISE, (1, 3)) + off, step / 10, shared=surer if step < 5 else SHARED)
+        places = update(places, found, RULES)
+    # over five seconds and more from one viewpoint; the first frames alone say 8 mm
+    assert abs(places[0].centre[0]) < 0.004
+    # but it knows no better than its best view
+    assert (np.sqrt(np.diag(places[0].accuracy)) > 0.98 * surer).all()
+
+
 def test_a_leap_begins_anew_at_once():
     places = update([None], measured([[0, 0, 0]]), RULES)
     far = measured([[0.2, 0, 0]], 0.1, leaps=0.1)

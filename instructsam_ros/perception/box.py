@@ -46,8 +46,10 @@ class LevelBox:
         size: [3] metres along the box's own x, y, z.
         guessed: [3] metres of size that were inferred, not seen.
         directed: the outline has a direction; else ``axis`` is the frame's x.
-        open: bool [3, 2], the low and high side along x, y, z beyond which the object may go on:
-            there an occluder or the picture's border cuts it off.
+        cut: [3, 2], how much of the outline at the low and high end along x, y, z is not the
+            object's own, 0..1: there an occluder or the picture's border cuts it off.
+        fill: share of the smallest rectangle that the outline fills, 0..1.
+        is_round: the outline is round, but for a handle.
         hollow: round and seen to be open at the top, as cups and plates are.
     """
 
@@ -56,7 +58,9 @@ class LevelBox:
     size: Array
     guessed: Array
     directed: bool = True
-    open: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((3, 2), np.bool_))
+    cut: Array = field(default_factory=lambda: np.zeros((3, 2)))
+    fill: float = 1.0
+    is_round: bool = False
     hollow: bool = False
 
 
@@ -109,6 +113,8 @@ def fit_box(view: LevelView, support: float | None, check: SightCheck | None) ->
         guessed[[*order, 2]],
         direction is not None,
         view.cut_ends(axis),
+        outline.fill,
+        body is not None,
         hollow,
     )
 

@@ -7,7 +7,7 @@ that all measurements from one viewpoint share (the hidden back, the mask's rim)
 
     z = p + b + noise        cov(noise) = white part, cov(b) = persistent part of the measurement
 
-While the camera stands still b stays the same, so p becomes no surer than the persistent part
+While the camera stands still b hardly changes, and p becomes no surer than the persistent part
 allows, however many frames there are; from a new direction or distance b is drawn afresh, and p
 becomes surer. A frame that knows more (an occluder has gone) counts at once, whatever the number
 of worse ones before it: what both viewpoints have in common is the lesser of their errors. This
@@ -29,8 +29,12 @@ Array = NDArray[np.float64]
 _LIKELY, _UNLIKELY, _EXCLUDED = 7.815, 16.266, 21.108
 # share of the persistent variance that may change unannounced between neighbouring viewpoints
 _UNSTEADY = 0.3
-# m^2: no depth camera knows better than 0.2 mm; keeps matrices invertible too
-_LEAST = 4e-8
+# seconds in which a shared error fades though the camera stands still: what a shape is taken for
+# (round or not, with a handle or not) flips now and then, and the first guess must not stick; that
+# places get no surer by it, ``best`` and ``views`` see to
+_LASTS = 1.0
+# m^2: no part of a measurement is surer than 0.1 mm; keeps matrices invertible too
+_LEAST = 1e-8
 # seconds between measurements that are kept to tell motion from rest
 _SPACING = 0.2
 # viewpoints differ by 1 when the direction turns by so many radians, or the distance by so many
@@ -250,9 +254,9 @@ def _corrected(
         covariance - 2 * change + gain @ spread @ gain.transpose(0, 2, 1)
     )
     # a part that comes and goes, such as that of an occluder, is no new view
-    best = _lesser(np.stack([place.best for place in places]), shared)
+    best = lesser(np.stack([place.best for place in places]), shared)
     least = best / np.array([place.views for place in places])[:, None, None]
-    covariance[:, :3, :3] += least - _lesser(least, covariance[:, :3, :3])
+    covariance[:, :3, :3] += least - lesser(least, covariance[:, :3, :3])
     new = [
         _Past(found.stamp, centres[k], white[k], shared[k], viewpoints[k]) for k in range(len(rows))
     ]
@@ -281,7 +285,7 @@ def _strides(old: Sequence[_Past], new: Sequence[_Past]) -> list[float]:
     before, now = (np.stack([one.shared for one in side]) for side in (old, new))
     views = np.stack([a.viewpoint - b.viewpoint for a, b in zip(old, new, strict=True)])
     same = np.exp(-np.sqrt((views**2).sum(axis=1)))
-    spread = before + now - 2 * same[:, None, None] * _lesser(before, now)
+    spread = before + now - 2 * same[:, None, None] * lesser(before, now)
     spread += np.stack([a.white + b.white for a, b in zip(old, new, strict=True)])
     away = np.stack([b.centre - a.centre for a, b in zip(old, new, strict=True)])
     found: list[float] = _squared(away, spread).tolist()
@@ -302,7 +306,8 @@ def _predicted(
     pace = np.array([settings.move if place.moving else settings.rest for place in places])
     covariance[:, :3, :3] += (pace**2 * elapsed)[:, None, None] * np.eye(3)
     kept = np.array([place.look_from(view) for place, view in zip(places, viewpoints, strict=True)])
-    common = kept[:, None, None] * _lesser(before, shared)
+    kept *= np.exp(-elapsed / _LASTS)
+    common = kept[:, None, None] * lesser(before, shared)
     # of the error before, the part that is still the same, and what came in its place
     carry = np.linalg.solve(before, common).transpose(0, 2, 1)
     turned = carry.transpose(0, 2, 1)
@@ -330,8 +335,11 @@ def _definite(matrices: Array) -> Array:
     return (vectors * np.maximum(values, _LEAST)[:, None, :]) @ vectors.transpose(0, 2, 1)
 
 
-def _lesser(a: Array, b: Array) -> Array:
-    """Of two covariances [n, 3, 3], what both have: in their common axes the lesser variance."""
+def lesser(a: Array, b: Array) -> Array:
+    """Of two covariances [n, 3, 3], what both have: in their common axes the lesser variance.
+
+    ``a`` must be positive definite.
+    """
     factor = np.linalg.cholesky(a)
     inner = np.linalg.solve(factor, np.linalg.solve(factor, b).transpose(0, 2, 1))
     values, vectors = np.linalg.eigh(_symmetric(inner))

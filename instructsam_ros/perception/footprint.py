@@ -73,9 +73,17 @@ class Footprint:
         """Take the outline of points [2, N]."""
         few = flat[:, :: 1 + flat.shape[1] // _HULL_POINTS]
         self._hull = cv2.convexHull(np.ascontiguousarray(few.T))
+        self._rectangle = cv2.minAreaRect(self._hull)
         corners = self._hull[:, 0].astype(np.float64)
         self._middle = (corners.min(axis=0) + corners.max(axis=0)) / 2
         self._corners = corners - self._middle
+
+    @property
+    def fill(self) -> float:
+        """Share of its smallest rectangle that the outline fills, 0..1; 0.5 is a triangle."""
+        _, sides, _ = self._rectangle
+        area = float(sides[0]) * float(sides[1])
+        return min(cv2.contourArea(self._hull) / area, 1.0) if area > 0 else 1.0
 
     def round_body(self, rim: Array) -> RoundBody | None:
         """Return the circle that the outline is, None if it is not round.
@@ -84,7 +92,7 @@ class Footprint:
         way; but only the back may fall short of the circle. ``rim`` [72] is by how much the
         object reaches farther than its points in each of the ``DIRECTIONS``, metres.
         """
-        _, sides, _ = cv2.minAreaRect(self._hull)
+        _, sides, _ = self._rectangle
         if min(sides) < _SLENDER * max(sides):
             return None
         reach = (self._corners @ _CIRCLE[:, :2].T).max(axis=0) + rim
@@ -117,10 +125,10 @@ class Footprint:
         half the apex for what tapers, by 30 degrees for a cup with a handle. What fills less of
         its rectangle than boxes do takes its principal axis.
         """
-        _, sides, degrees = cv2.minAreaRect(self._hull)
+        _, _, degrees = self._rectangle
         angle = np.deg2rad(degrees)
         moments = cv2.moments(self._hull)
-        if moments['m00'] < _RECTANGLE * sides[0] * sides[1]:
+        if self.fill < _RECTANGLE:
             oblong, slanted = moments['mu20'] - moments['mu02'], 2 * moments['mu11']
             if np.hypot(oblong, slanted) < _OBLONG * (moments['mu20'] + moments['mu02']):
                 return None

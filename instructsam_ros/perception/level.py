@@ -16,6 +16,9 @@ _END = 0.15
 # an end of which more than this share is cut is not the object's own end
 _CUT = 0.3
 _FEWEST_AT_END = 3
+# an end faces the camera when the line of sight has at least this cosine to it
+_FACING = 0.15
+_THINNEST = 1e-3  # metres
 
 
 class LevelView:
@@ -39,6 +42,12 @@ class LevelView:
         self._cut = surface.cut
         self._is_occluded = surface.occluded
 
+    @property
+    def middle(self) -> Array:
+        """Middle [3] of the visible surface's extents, metres."""
+        ends: Array = self.ordered[:, [0, -1]].astype(np.float64)
+        return ends.sum(axis=1) / 2
+
     def support(self, sigma: float) -> float | None:
         """Return the height of what the object stands on, None where it stands on nothing in sight.
 
@@ -53,22 +62,36 @@ class LevelView:
             return height
         return None if hangs_free(self.ordered, height, self.spacing) else height
 
-    def cut_ends(self, axis: Array) -> NDArray[np.bool_]:
-        """Return [3, 2], whether something hides the low and high end along x, y, z of a box.
+    def cut_ends(self, axis: Array) -> Array:
+        """Return [3, 2]: how much of the low and high end along x, y, z of a box is cut off, 0..1.
 
-        ``axis`` [2] is the box's x in the level frame.
+        That is the share of the outline there that is not the object's own. An end that faces the
+        camera, and is seen over the whole height nevertheless, is where it is seen to be. ``axis``
+        [2] is the box's x in the level frame.
         """
+        cut = np.zeros((3, 2))
         if not self._cut.any():
-            return np.zeros((3, 2), np.bool_)
+            return cut
         x, y = axis.astype(np.float32)
         turn = np.array([[x, y, 0], [-y, x, 0], [0, 0, 1]], np.float32)
-        ends = []
-        for outline, points in zip(turn @ self._outline, turn @ self.points, strict=True):
-            low, high = points.min(), points.max()
-            ends.append([
-                self._is_cut(outline, low, high), self._is_cut(-outline, -high, -low)
-            ])
-        return np.array(ends)
+        outlines, points = turn @ self._outline, turn @ self.points
+        low, high = points.min(axis=1), points.max(axis=1)
+        middle = (low + high) / max(float(np.linalg.norm(low + high)), _THINNEST)
+        for k in range(3):
+            zone = _END * (high[k] - low[k])
+            near = outlines[k] < low[k] + zone, outlines[k] > high[k] - zone
+            for side in range(2):
+                at_end = self._cut[near[side]]
+                if len(at_end) < _FEWEST_AT_END or not at_end.any():
+                    continue
+                cut[k, side] = np.count_nonzero(at_end) / len(at_end)
+                if k < 2 and (1 - 2 * side) * middle[k] > _FACING:
+                    end = 2 * self.spacing
+                    last = points[k] < low[k] + end if side == 0 else points[k] > high[k] - end
+                    heights = points[2, last]
+                    seen = (heights.max() - heights.min()) / max(high[2] - low[2], _THINNEST)
+                    cut[k, side] *= 1 - min(float(seen), 1.0)
+        return cut
 
     def _is_cut(self, outline: Points, low: float, high: float) -> bool:
         at_end = self._cut[outline < low + _END * (high - low)]

@@ -190,21 +190,24 @@ class Projector:
             or box.size.min() < max(sigma, _NO_THICKNESS)
         ):
             status |= TargetStatus.SPARSE_DEPTH
+        covariance, persistent = pose_covariance(
+            box,
+            scene,
+            surface,
+            level.rotation,
+            level.accuracy,
+            sigma,
+            support is not None,
+            TargetStatus.SPARSE_DEPTH in status,
+        )
         geometry = TargetGeometry(
             pose=_pose(box, level.rotation),
             size=box.size,
             centroid=centroid,
             normal=_surface_normal(surface.points, centroid),
-            covariance=pose_covariance(
-                box,
-                level.rotation,
-                level.accuracy,
-                sigma,
-                surface.points,
-                centroid,
-                surface.spacing,
-            ),
+            covariance=covariance,
             distance=float(np.linalg.norm(centroid)),
+            persistent=persistent,
         )
         return Target(
             number,

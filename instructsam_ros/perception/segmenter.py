@@ -50,7 +50,11 @@ class Segmentation(Protocol):
 
 
 class Segmenter(Protocol):
-    """Finds what an instruction names in a picture."""
+    """Finds what an instruction names in a picture.
+
+    A model may also have ``stream()`` (see ``stream_of``) and ``warm_up(height, width)``, which
+    prepares it for pictures of a size.
+    """
 
     def segment(
         self, image: NDArray[np.uint8], instruction: str, *, threshold: float | None = None
