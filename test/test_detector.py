@@ -174,6 +174,22 @@ def test_encoder_fusion_and_masks_equal_the_stock_modules() -> None:
     torch.testing.assert_close(masks, head.pred_masks, **REORDERED)
 
 
+def test_levels_in_inference_are_those_of_training_also_after_a_step() -> None:
+    """For inference convolutions are joined once; weights that learn must be joined anew."""
+    detector, inputs = build(), Inputs()
+    for _ in range(2):
+        with torch.inference_mode():
+            joined = detector.encode_image(inputs.pixels).levels
+            again = detector.encode_image(inputs.pixels).levels
+        for level, same, apart in zip(
+                joined, again, detector.encode_image(inputs.pixels).levels, strict=True):
+            assert torch.equal(level, same)
+            torch.testing.assert_close(level, apart.detach(), **REORDERED)
+        with torch.no_grad():
+            for part in detector.vision_encoder.neck.parameters():
+                part.add_(0.1)
+
+
 @torch.inference_mode()
 def test_phrases_share_an_image_without_changing_anything() -> None:
     detector, inputs = build(), Inputs()

@@ -29,6 +29,21 @@ class OnGpu(ColorSegmenter):
     device = SimpleNamespace(type='cuda')
 
 
+def test_a_model_that_prepares_for_a_size_does_so_itself():
+    class Preparing(ColorSegmenter):
+        def warm_up(self, height, width):
+            self.size = height, width
+
+    holder = ModelHolder(lambda model, device: Preparing())
+    segmenter = holder.ensure('', 'cpu')
+    try:
+        holder.warm_up()
+        assert segmenter.size == (480, 640)
+        assert segmenter.images == []
+    finally:
+        holder.release()
+
+
 def test_the_model_is_loaded_once_warmed_up_and_let_go():
     calls = []
 

@@ -11,11 +11,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from instructsam import preprocessing
 from instructsam.preprocessing import sam_pixels, smart_resize, to_rgb_uint8, vlm_pixels
+from instructsam.resampling import Filter, resize_uint8
 
 PUBLISHED: dict[str, int] = {
     'patch_size': 16, 'merge_size': 2, 'temporal_patch_size': 2,
@@ -47,6 +50,45 @@ def test_matches_the_reference_processors(shared_dir: Path, name: str) -> None:
     torch.testing.assert_close(sam_pixels(image, 1008), decoded('sam'), atol=1e-6, rtol=0)
     torch.testing.assert_close(patches, decoded('qwen'), atol=1e-6, rtol=0)
     assert torch.equal(grid, reference[f'{name}.grid'])
+
+
+@given(size=st.tuples(st.integers(2, 90), st.integers(2, 90)),
+       resized=st.tuples(st.integers(2, 90), st.integers(2, 90)),
+       kind=st.sampled_from(['bilinear', 'bicubic']), seed=st.integers(0, 1000))
+@settings(max_examples=150, deadline=None)
+def test_other_devices_resize_as_a_cpu_does(
+    size: tuple[int, int], resized: tuple[int, int], kind: Filter, seed: int
+) -> None:
+    image = picture(*size, seed)[None]
+    expected = F.interpolate(image, resized, mode=kind, antialias=True)
+    assert torch.equal(resize_uint8(image, *resized, kind), expected)
+
+
+@pytest.mark.parametrize('size', [(480, 640), (720, 1280), (150, 200)])
+def test_cameras_are_resized_alike_on_every_device(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = picture(*size)
+    expected = sam_pixels(image, 1008), vlm_pixels(image, **PUBLISHED)[0]
+    with monkeypatch.context() as patch:
+        # what runs where torch resizes floats only
+        patch.setattr(preprocessing.F, 'interpolate', lambda batch, size, mode, antialias:
+                      resize_uint8(batch, *size, mode))
+        assert torch.equal(sam_pixels(image, 1008), expected[0])
+        assert torch.equal(vlm_pixels(image, **PUBLISHED)[0], expected[1])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device')
+@pytest.mark.parametrize('size', [(480, 640), (720, 1280), (150, 200)])
+def test_a_gpu_gives_the_same_pixels(size: tuple[int, int]) -> None:
+    image = picture(*size)
+    # the same 8-bit values; a GPU multiplies by 1 / 255 where a CPU divides
+    torch.testing.assert_close(
+        sam_pixels(image.cuda(), 1008).cpu(), sam_pixels(image, 1008), atol=1e-6, rtol=0)
+    ours, grid = vlm_pixels(image.cuda(), **PUBLISHED)
+    expected, _ = vlm_pixels(image, **PUBLISHED)
+    torch.testing.assert_close(ours.cpu(), expected, atol=1e-6, rtol=0)
+    assert grid.device.type == 'cpu'
 
 
 def test_patches_are_crops_in_merge_order() -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from instructsam.modeling import InstructSAM
 from instructsam.prompts import PromptBuilder, check_instruction
 from instructsam.segmentation import mask_box, select_instances
-from instructsam.segmenter import STAGES, InstructSAMSegmenter
+from instructsam.segmenter import InstructSAMSegmenter
+from instructsam.stages import STAGES
 
 
 @pytest.fixture
@@ -217,6 +218,28 @@ def test_selection_follows_the_release():
         assert np.array_equal(instance.mask, mask.numpy())
     assert found[0].score == pytest.approx(1 / (1 + np.exp(-2.0)))
     assert found[0].box == (0.0, 0.0, 6.0, 4.0)
+
+
+@settings(max_examples=100, deadline=None)
+@given(size=st.tuples(st.integers(1, 30), st.integers(1, 30)),
+       image=st.tuples(st.integers(1, 70), st.integers(1, 70)),
+       filled=st.sampled_from([0.0, 0.01, 0.1, 0.5, 1.0]), seed=st.integers(0, 10_000))
+def test_cutting_around_objects_is_cutting_the_whole_picture(size, image, filled, seed):
+    """Masks of every size and of any extent, to the pixel."""
+    generator = torch.Generator().manual_seed(seed)
+    strengths = torch.rand(2, 3, *size, generator=generator)
+    signs = torch.where(torch.rand(2, 3, *size, generator=generator) < filled, 1.0, -0.3)
+    logits = torch.randn(2, 3, generator=generator)
+    found = select_instances(logits, strengths * signs, ('a', 'b'), threshold=0.5,
+                             height=image[0], width=image[1])
+    resized = torch.nn.functional.interpolate(strengths * signs, image, mode='bilinear') > 0
+    expected = [(p, q) for p in range(2) for q in range(3)
+                if logits[p, q] > 0 and resized[p, q].any()]
+    assert len(found) == len(expected)
+    for instance, (p, q) in zip(found, expected, strict=True):
+        assert np.array_equal(instance.mask, resized[p, q].numpy())
+        assert instance.box == mask_box(instance.mask)
+        assert instance.phrase == 'ab'[p]
 
 
 @settings(max_examples=50, deadline=None)

@@ -9,10 +9,12 @@ import random
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from instructsam.decoding import DecodingSession, greedy
-from instructsam.drafting import DraftedPrompt, quoted_phrases
+from instructsam.drafting import MAX_GUESS, DraftedPrompt, Guesses, quoted_phrases
 from instructsam.modeling import InstructSAM
 from instructsam.prompts import PromptBuilder
 from instructsam.segmenter import InstructSAMSegmenter
@@ -124,8 +126,8 @@ def test_any_draft_gives_what_greedy_decoding_gives(make_tiny_config, layout, mo
 def agreement(draft, answer):
     """Return how many tokens of an answer a draft has right before its first error."""
     same = 0
-    for drafted, given in zip(draft, answer, strict=False):
-        if drafted != given:
+    for drafted, said in zip(draft, answer, strict=False):
+        if drafted != said:
             break
         same += 1
     return same
@@ -157,6 +159,80 @@ def test_a_confirmed_draft_takes_one_pass(tiny_config, monkeypatch):
         answer = greedy(DecodingSession(model, drafted, vlm), **BOUNDS)
         assert answer.answer_ids == expected.answer_ids
     assert len(passes) == 2
+
+
+def named(config, *names):
+    """Tokens of an answer that names phrases of two words."""
+    tokens = []
+    for name in names:
+        tokens += [config.ref_start_token_index, name, name + 1, config.ref_end_token_index, 9]
+    return tokens[:-1]
+
+
+@pytest.mark.parametrize('layout', ['released', 'training'])
+@pytest.mark.parametrize(('names', 'drafted', 'most'), [
+    ((20, 30, 40), (20, 30, 40), 1),
+    # left out: the rest of the draft is found again
+    ((20, 40), (20, 30, 40), 2), ((30, 40), (20, 30, 40), 3), ((20,), (20, 30), 1),
+    # changed: two words that are not in the draft, and the end of their phrase with the rest
+    ((20, 50, 40), (20, 30, 40), 4),
+    # put in, at the end and in front
+    ((20, 30, 40), (20, 30), 5), ((20, 30, 40), (30, 40), 6),
+    # nothing of the draft is right but its form
+    ((50, 60), (20, 30, 40), 7),
+    ((20, 30), (), 10),
+])
+def test_what_is_left_of_a_draft_is_used(
+        make_tiny_config, monkeypatch, layout, names, drafted, most):
+    config = make_tiny_config(layout=layout)
+    model = make_model(config)
+    with torch.no_grad():
+        vlm = model.encode_vlm_image(torch.randn(16, 1536), [GRID])
+    prompt = [1, *[config.image_token_id] * 4, 10, 11]
+    script = [*named(config, *names), config.im_end_token_id]
+    monkeypatch.setattr(DecodingSession, 'likeliest',
+                        lambda self: script[len(self.answer_ids)])
+    passes = []
+    run = DecodingSession._run
+    monkeypatch.setattr(DecodingSession, '_run',
+                        lambda self, *args: passes.append(1) or run(self, *args))
+    stepped = greedy(DecodingSession(model, prompt, vlm))
+    assert len(passes) == len(script)
+    passes.clear()
+    draft = DraftedPrompt(config, prompt, [GRID], named(config, *drafted))
+    answer = greedy(DecodingSession(model, draft, vlm))
+    assert len(passes) <= most
+    assert answer.answer_ids == stepped.answer_ids == tuple(script)
+    assert answer.phrase_words == stepped.phrase_words
+    # fp32 sums in another order
+    assert_close(answer.slots, stepped.slots, atol=1e-5, rtol=1e-5)
+
+
+@given(draft=st.lists(st.integers(0, 5), max_size=40), said=st.lists(st.integers(0, 6)))
+def test_guesses_are_parts_of_the_draft_and_few(draft, said):
+    """Never beyond a phrase's end, and never another guess where the last was all wrong."""
+    guesses = Guesses(draft, phrase_end=0)
+    ahead = list(draft)
+    for token in said:
+        if ahead and ahead[0] == token:
+            guesses.confirm()
+            del ahead[0]
+            continue
+        ahead = guesses.after(token, refuted=bool(ahead))
+        assert len(ahead) <= MAX_GUESS
+        assert 0 not in ahead[:-1]
+        text, part = ' '.join(map(str, draft)), ' '.join(map(str, ahead))
+        assert part in text
+
+
+def test_no_guess_follows_a_wrong_one_without_a_reason():
+    guesses = Guesses([1, 2, 3, 0], phrase_end=0)
+    assert guesses.after(7, refuted=True) == [2, 3, 0]
+    # nothing of it was right, and 8 is not in the draft
+    assert guesses.after(8, refuted=True) == []
+    assert guesses.after(9, refuted=False) == []
+    # 2 is where the draft was left
+    assert guesses.after(2, refuted=False) == [3, 0]
 
 
 @pytest.mark.parametrize(('text', 'phrases'), [

@@ -48,9 +48,14 @@ class ModelHolder:
         return self.segmenter
 
     def warm_up(self) -> None:
-        """Let the model see one blank picture: the first one takes much longer than others."""
+        """Let the model see blank pictures: the first one takes much longer than others."""
         assert self.segmenter is not None
-        self.segmenter.segment(np.full((*_WARM_UP, 3), 127, np.uint8), 'anything')
+        # a model that must prepare for a picture's size (CUDA graphs) knows best how
+        own = getattr(self.segmenter, 'warm_up', None)
+        if own is not None:
+            own(*_WARM_UP)
+        else:
+            self.segmenter.segment(np.full((*_WARM_UP, 3), 127, np.uint8), 'anything')
         # what is there now stays: to look through it for garbage would stop every thread of the
         # process for a tenth of a second and more
         gc.collect()

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from instructsam.drafting import DraftedPrompt
+from instructsam.drafting import DraftedPrompt, Guesses
 from instructsam.sequence import TokenSequence, attention_from_reach, pad_phrases
 from instructsam.vlm import VlmImageFeatures, run_language
 
@@ -50,13 +50,35 @@ class DecodedAnswer:
     foreseen: int = 0
 
 
+@dataclass(frozen=True)
+class Pass:
+    """Rows that were run together, with what the model expects at each of their tokens.
+
+    Attributes:
+        hidden: [R, H].
+        row: the sequence's row that comes first.
+        token: how many tokens the answer has where `likeliest` begins.
+        likeliest: what follows so many tokens of the answer, one more, and so on; empty: what
+            the session's logits say.
+        logits: [A, V] of these, where they are kept.
+    """
+
+    hidden: Tensor
+    row: int
+    token: int
+    likeliest: list[int]
+    logits: Tensor | None = None
+
+
 class DecodingSession:
     """The language model's state while one answer is written.
 
     With a drafted prompt the first pass runs over prompt, draft and query blocks together. What
     the draft foresaw is then there already, tokens and slots; the first token that differs drops
-    the rest of it. Rows never see later ones (a query block its own rows only), so the answer is
-    that of decoding step by step, whatever the draft.
+    the rest of it. What of the draft may follow that token is run along with it (see `Guesses`):
+    an answer with a phrase more or less costs a few passes, not one a token. Rows never see later
+    ones (a query block its own rows only), so the answer is that of decoding step by step,
+    whatever the draft.
 
     Args:
         model: the network.
@@ -66,24 +88,21 @@ class DecodingSession:
 
     Attributes:
         logits: [V], what the model expects next.
-        cache: keys and values of every row so far, and of the rest of the draft.
+        cache: keys and values of every row so far, and of what was run ahead.
 
     Raises:
         ValueError: the prompt's image placeholders do not match the images.
     """
+
+    _pass: Pass | None
 
     @torch.inference_mode()
     def __init__(self, model: InstructSAM, prompt: DraftedPrompt | Sequence[int] | Tensor,
                  vlm: VlmImageFeatures) -> None:
         if not isinstance(prompt, DraftedPrompt):
             prompt = DraftedPrompt(model.config, prompt, vlm.grids, device=model.device)
-        self.model = model
+        self._begin(model, prompt)
         self.cache = DynamicCache(config=model.language_model.config)
-        self._draft = prompt.draft
-        self._foreseen = 0  # tokens of the draft that the answer has taken
-        self._writer = prompt.writer
-        self._owns_writer = False
-        self._slots: list[Tensor] = []
         embeddings = model.embed(prompt.input_ids)
         tokens = torch.cat(vlm.tokens).to(embeddings.dtype)
         if len(tokens) != len(prompt.image_rows):
@@ -96,63 +115,69 @@ class DecodingSession:
             embeddings = embeddings.index_copy(0, prompt.query_rows, queries)
         self.hidden = self._run(prompt.position_ids, embeddings, prompt.attention,
                                 prompt.image_rows, [torch.cat(level) for level in vlm.deepstack])
-        if self._draft:
-            self._drafted_hidden = self.hidden
-            self._drafted_logits = model.logits(self.hidden.index_select(0, prompt.answer_rows))
-            # one copy from the device for the whole draft
-            self._likeliest = self._drafted_logits.argmax(-1).tolist()
-            self.logits = self._drafted_logits[0]
+        if prompt.draft:
+            first = self._expectations(self.hidden, 0, 0, prompt.answer_rows)
+            assert first.logits is not None
+            self._pass, self.logits = first, first.logits[0]
+
+    def _begin(self, model: InstructSAM, prompt: DraftedPrompt) -> None:
+        self.model = model
+        self._writer = prompt.writer  # the answer, and beyond it what was run ahead
+        self._owns_writer = False
+        self._count = 0  # tokens of the answer
+        self._foreseen = 0
+        self._pass = None
+        self._guesses = Guesses(prompt.draft, model.config.ref_end_token_index)
+        self._slots: list[Tensor] = []
 
     @property
     def answer_ids(self) -> list[int]:
         """The answer so far, without query blocks."""
-        return self._writer.answer_ids[:None if self._owns_writer else self._foreseen]
+        return self._writer.answer_ids[:self._count]
 
     @property
     def phrase_count(self) -> int:
         """Query blocks so far."""
-        if self._owns_writer:
-            return len(self._writer.block_starts)
-        return self._draft[:self._foreseen].count(self.model.config.ref_end_token_index)
+        return self.answer_ids.count(self.model.config.ref_end_token_index)
 
     def likeliest(self) -> int:
         """Return the token that the model expects next."""
-        if self._draft and not self._owns_writer:
-            return int(self._likeliest[self._foreseen])
+        if self._pass is not None and self._pass.likeliest:
+            return self._pass.likeliest[self._count - self._pass.token]
         return int(self.logits.argmax())
 
     @torch.inference_mode()
     def feed(self, token: int) -> Tensor:
         """Append an answer token, a phrase end with its query block; return their hidden [R, H]."""
-        if not self._owns_writer:
-            if self._foreseen < len(self._draft) and token == self._draft[self._foreseen]:
-                return self._take_foreseen()
-            self._drop_draft()
-        model, writer = self.model, self._writer
-        rows = writer.write(token)
-        embeddings = model.embed(writer.input_ids(rows.start).to(model.device))
-        attention = None
-        if rows.is_block:
-            embeddings[self._queries] = model.model.mask_queries
-            attention = attention_from_reach(writer.reach(rows.start), rows.stop)
-            attention = attention[None, None].to(model.device)
-        positions = writer.position_ids(rows.start).to(model.device)
-        self.hidden = self._run(positions, embeddings, attention)
+        ahead = self._writer.answer_ids[self._count:]
+        if ahead and token == ahead[0]:
+            assert self._pass is not None
+            self._guesses.confirm()
+            self._foreseen += not self._owns_writer
+        else:
+            self._drop_ahead()
+            self._pass = self._extend([token, *self._guesses.after(token, refuted=bool(ahead))])
+        rows = self._writer.rows_of(self._count)
+        self._count += 1
+        begin = self._pass.row
+        self.hidden = self._pass.hidden[rows.start - begin:rows.stop - begin]
+        if self._pass.logits is not None:
+            self.logits = self._pass.logits[self._count - self._pass.token]
         if rows.has_phrase:
             self._slots.append(self.hidden[self._queries])
         return self.hidden
 
     def sequence(self) -> TokenSequence:
         """Everything so far as a one-shot sequence."""
-        self._drop_draft()
+        self._drop_ahead()
         return self._writer.finish()
 
     @torch.inference_mode()
     def finish(self, ending: Ending, end_token: int | None = None) -> DecodedAnswer:
         """Return the answer, with the token that ended it, and its slots."""
         model, writer = self.model, self._writer
-        if not self._owns_writer and self._foreseen < len(self._draft):
-            writer = writer.fork(self._foreseen)
+        if self._count < len(writer.answer_ids):
+            writer = writer.fork(self._count)
         phrase_ids, phrase_mask = pad_phrases(writer.phrase_ids)
         slots = (torch.stack(self._slots) if self._slots
                  else self.hidden.new_zeros((0, model.config.max_seg_nums,
@@ -168,25 +193,47 @@ class DecodingSession:
         """Where the queries are in a block."""
         return slice(2, 2 + self.model.config.max_seg_nums)
 
-    def _take_foreseen(self) -> Tensor:
-        """Go on by one token that the first pass has run already."""
-        rows = self._writer.rows_of(self._foreseen)
-        self._foreseen += 1
-        self.hidden = self._drafted_hidden[rows.start:rows.stop]
-        self.logits = self._drafted_logits[self._foreseen]
-        if rows.has_phrase:
-            self._slots.append(self.hidden[self._queries])
-        return self.hidden
-
-    def _drop_draft(self) -> None:
-        """Forget what the draft foresaw beyond the answer so far; from here on go by steps."""
-        if self._owns_writer:
-            return
+    def _drop_ahead(self) -> None:
+        """Forget what was run ahead of the answer."""
         rows = len(self._writer)
-        self._writer = self._writer.fork(self._foreseen)
-        self._owns_writer = True
+        if not self._owns_writer or self._count < len(self._writer.answer_ids):
+            self._writer = self._writer.fork(self._count)
+            self._owns_writer = True
         if len(self._writer) < rows:
-            self.cache.crop(len(self._writer) - rows)
+            self._forget_rows(rows - len(self._writer))
+
+    def _forget_rows(self, rows: int) -> None:
+        """Take the last rows out of the cache."""
+        self.cache.crop(-rows)
+
+    def _extend(self, tokens: Sequence[int]) -> Pass:
+        """Write tokens and run their rows."""
+        model, writer, count = self.model, self._writer, self._count
+        start = len(writer)
+        for token in tokens:
+            writer.write(token)
+        embeddings = model.embed(writer.input_ids(start).to(model.device))
+        for block in writer.block_starts:
+            if block >= start:
+                queries = writer.query_rows_of(block)
+                embeddings[queries.start - start:queries.stop - start] = model.model.mask_queries
+        attention = None
+        if len(writer) > start + 1:
+            attention = attention_from_reach(writer.reach(start), len(writer))
+            attention = attention[None, None].to(model.device)
+        positions = writer.position_ids(start).to(model.device)
+        hidden = self._run(positions, embeddings, attention)
+        if len(tokens) == 1:
+            return Pass(hidden, start, count + 1, [])
+        ends = [writer.rows_of(count + number).stop - 1 - start for number in range(len(tokens))]
+        return self._expectations(hidden, start, count + 1,
+                                  torch.tensor(ends, device=model.device))
+
+    def _expectations(self, hidden: Tensor, row: int, token: int, places: Tensor) -> Pass:
+        """Make the pass of rows whose hidden states at some places tell the next tokens."""
+        logits = self.model.logits(hidden.index_select(0, places))
+        # one copy from the device for all
+        return Pass(hidden, row, token, logits.argmax(-1).tolist(), logits)
 
     def _run(self, positions: Tensor, embeddings: Tensor, attention: Tensor | None,
              image_index: Tensor | None = None, deepstack: Sequence[Tensor] = ()) -> Tensor:

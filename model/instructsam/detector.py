@@ -32,6 +32,7 @@ from instructsam.features import (
     sine_frequencies,
     sine_table,
 )
+from instructsam.vit import pyramid_level, run_layers
 
 # Through importlib: the package's own names for these classes ask for torchvision.
 _sam3 = importlib.import_module('transformers.models.sam3.modeling_sam3')
@@ -125,11 +126,10 @@ class Sam3Detector(nn.Module):
         hidden = backbone.embeddings(pixel_values)
         side = size // backbone.config.patch_size
         hidden = backbone.layer_norm(hidden.unflatten(1, (side, side)))
-        for layer in backbone.layers:
-            hidden = layer(hidden)
-        hidden = hidden.permute(0, 3, 1, 2)
+        hidden = run_layers(backbone, hidden).permute(0, 3, 1, 2)
         # The coarsest FPN level is in the checkpoint but nothing reads it.
-        levels = tuple(fpn(hidden) for fpn in self.vision_encoder.neck.fpn_layers[:-1])
+        levels = tuple(pyramid_level(level, hidden)
+                       for level in self.vision_encoder.neck.fpn_layers[:-1])
         return ImageFeatures(levels, self._position_table)
 
     def _position_table(self, height: int, width: int) -> Tensor:
@@ -269,8 +269,9 @@ class Sam3Detector(nn.Module):
             attention_mask=_attention_mask(text_mask),
         )
         states = encoder_states + decoder.prompt_cross_attn_dropout(attended)
-        # A transposed view is channels-last: what the convolutions below run fastest on.
-        pixels = states.transpose(1, 2).unflatten(2, features.coarse_size)
+        # A permuted view is channels-last, what the convolutions below run fastest on. Not a
+        # transposed one: the stride of a single row would hide it.
+        pixels = states.view(len(states), *features.coarse_size, -1).permute(0, 3, 1, 2)
         pyramid = decoder.pixel_decoder
         for conv, norm, level in zip(
             pyramid.conv_layers, pyramid.norms, reversed(features.image_levels[:-1]), strict=False
@@ -338,6 +339,9 @@ def _merge_level(conv: nn.Conv2d, pixels: Tensor, level: Tensor, features: Image
     padded = F.pad(conv.weight, (1, 1, 1, 1))
     columns = padded[..., 1:] + padded[..., :-1]
     kernel = (columns[..., 1:, :] + columns[..., :-1, :]).flip(-1, -2).transpose(0, 1)
+    if pixels.is_contiguous(memory_format=torch.channels_last):
+        # without it a CPU takes twice the time, and so do the steps that follow
+        kernel = kernel.contiguous(memory_format=torch.channels_last)
     merged = F.conv_transpose2d(pixels, kernel, stride=2, padding=1)
     return features.add_to(merged, conv(level))
 

@@ -60,6 +60,23 @@ class AxialRope(nn.Module):
         self._window_size = window_size
         self._cache = TableCache()
 
+    def turns(self, device: torch.device) -> Tensor:
+        """Return e^(i angle) of each pair of numbers, complex64 [tokens, 1, head dim / 2].
+
+        Tokens are in the order of `vit.run_layers`: window by window.
+        """
+        return self._cache.get(('turns',), device, self._make_turns)[0]
+
+    def _make_turns(self) -> tuple[Tensor]:
+        cos, sin = (table[0, :, ::2] for table in self._make())
+        turns = torch.complex(cos, sin)
+        if not self._window_size:
+            window = self._config.window_size
+            count = math.isqrt(len(turns)) // window
+            grid = turns.unflatten(0, (count, window, count, window))
+            turns = grid.transpose(1, 2).flatten(0, 3)
+        return (turns.unsqueeze(1),)
+
     def _make(self) -> tuple[Tensor, Tensor]:
         positions = _sam3.Sam3ViTLayer.precompute_positions(self._config, self._window_size)
         frequencies, _ = _sam3.Sam3ViTRotaryEmbedding.compute_axial_rope_parameters(self._config)
@@ -186,7 +203,9 @@ class _AddPerImage(torch.autograd.Function):
     def forward(ctx: Any, rows: Tensor, per_image: Tensor, index: Tensor) -> Tensor:
         ctx.save_for_backward(index)
         ctx.images = len(per_image)
-        if rows.is_cuda:
+        if len(per_image) == 1:
+            return rows + per_image
+        if rows.device.type != 'cpu':
             return rows + per_image.index_select(0, index)
         return torch.stack([row + per_image[i]
                             for row, i in zip(rows, index.tolist(), strict=True)])

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -67,19 +69,81 @@ def select_instances(score_logits: Tensor, mask_logits: Tensor, phrases: Sequenc
         threshold: 0..1, compared with the sigmoid of the score logit.
         height, width: of the image, pixels.
     """
-    scores = score_logits.float().sigmoid()
-    kept = (scores > threshold).nonzero().tolist()
-    values = scores.cpu()
-    instances = []
-    for p, q in kept:
+    scores = score_logits.float().sigmoid().cpu()
+    kept = kept_slots(scores, threshold)
+    logits = [mask_logits[p, q] for p, q in kept]
+    bounds = positive_bounds(torch.stack(logits)).tolist() if kept else []
+    return cut_instances(
+        [(float(scores[p, q]), phrases[p]) for p, q in kept], logits, bounds, height, width)
+
+
+def kept_slots(scores: Tensor, threshold: float) -> list[tuple[int, int]]:
+    """Return the (phrase, slot) whose score is above the threshold; scores [P, Q] on the CPU."""
+    return [(p, q) for p, q in (scores > threshold).nonzero().tolist()]
+
+
+def positive_bounds(mask_logits: Tensor) -> Tensor:
+    """Return the tightest (x0, y0, x1, y1) around what is positive in masks [..., h, w].
+
+    int64 [..., 4], x1 and y1 exclusive; x1 and y1 are 0 where nothing is. Computed on the masks'
+    device without waiting for it.
+    """
+    low, high = [], []
+    # the largest of a row or column first: to compare every pixel takes ten times as long on a CPU
+    for some in (mask_logits.amax(-2) > 0, mask_logits.amax(-1) > 0):
+        size = some.shape[-1]
+        place = torch.arange(size, device=some.device)
+        low.append(torch.where(some, place, size).amin(-1))
+        high.append(torch.where(some, place + 1, 0).amax(-1))
+    return torch.stack(low + high, dim=-1)
+
+
+def cut_instances(found: Sequence[tuple[float, str]], mask_logits: Sequence[Tensor],
+                  bounds: Sequence[Sequence[int]], height: int, width: int) -> list[Instance]:
+    """Resize the masks of K slots to the image, cut them at 0 and drop the empty ones.
+
+    All is done on the masks' device, and only what lies around the objects is copied from it, in
+    one piece.
+
+    Args:
+        found: score and phrase of each.
+        mask_logits: [h, w] of each.
+        bounds: of each what ``positive_bounds`` returned.
+        height, width: of the image, pixels.
+    """
+    places, parts = [], []
+    for number, (logits, (x0, y0, x1, y1)) in enumerate(zip(mask_logits, bounds, strict=True)):
+        if x1 == 0:  # a blend of numbers that are not positive is not positive
+            continue
+        rows = _reach(y0, y1, logits.shape[0], height)
+        columns = _reach(x0, x1, logits.shape[1], width)
         # One by one: all at once a large image would need gigabytes.
-        resized = F.interpolate(mask_logits[p, q][None, None].float(), size=(height, width),
-                                mode='bilinear', align_corners=False)
-        mask = (resized[0, 0] > 0).cpu().numpy()
-        box = mask_box(mask)
+        resized = F.interpolate(logits[None, None].float(), size=(height, width),
+                                mode='bilinear', align_corners=False)[0, 0]
+        places.append((number, rows, columns))
+        parts.append((resized[rows, columns] > 0).flatten())
+    instances = []
+    pixels = torch.cat(parts).cpu().numpy() if parts else np.zeros(0, bool)
+    for (number, rows, columns), part in zip(places, parts, strict=True):
+        shape = (rows.stop - rows.start, columns.stop - columns.start)
+        crop, pixels = pixels[:part.numel()].reshape(shape), pixels[part.numel():]
+        box = mask_box(crop)
         if box is not None:
-            instances.append(Instance(mask, float(values[p, q]), box, phrases[p]))
+            mask = np.zeros((height, width), bool)
+            mask[rows, columns] = crop
+            left, top = columns.start, rows.start
+            score, phrase = found[number]
+            instances.append(Instance(
+                mask, score, (box[0] + left, box[1] + top, box[2] + left, box[3] + top), phrase))
     return instances
+
+
+def _reach(low: int, high: int, size: int, resized: int) -> slice:
+    """Return which of the resized pixels draw on the pixels low..high - 1, one more each side."""
+    # new pixel i looks at (i + 0.5) * size / resized - 0.5 and blends the two nearest
+    scale = resized / size
+    return slice(max(math.floor((low - 0.5) * scale) - 1, 0),
+                 min(math.ceil((high + 0.5) * scale) + 1, resized))
 
 
 def mask_box(mask: npt.NDArray[np.bool_]) -> Box | None:

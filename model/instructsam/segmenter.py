@@ -5,9 +5,8 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from instructsam import checkpoint
 from instructsam.decoding import DecodedAnswer, DecodingSession, greedy
 from instructsam.drafting import DraftedPrompt
 from instructsam.features import ImageFeatures
+from instructsam.graphs import Shelf
 from instructsam.modeling import InstructSAM
 from instructsam.preprocessing import sam_pixels, vlm_pixels
 from instructsam.prompts import (
@@ -27,11 +27,22 @@ from instructsam.prompts import (
     check_instruction,
     image_token_count,
 )
-from instructsam.segmentation import Instance, Segmentation, select_instances
+from instructsam.segmentation import (
+    Instance,
+    Segmentation,
+    cut_instances,
+    kept_slots,
+    select_instances,
+)
+from instructsam.stages import StageClock
+from instructsam.static_frame import StaticFrame
 from instructsam.streaming import SegmentationStream
 from instructsam.vlm import Grid
 
-STAGES = ('preprocess', 'sam_encode', 'vlm_encode', 'prefill', 'decode', 'detect', 'postprocess')
+PromptMaker = Callable[[str, Grid], DraftedPrompt]
+
+# picture sizes whose graphs are kept
+_FRAME_SIZES = 2
 
 
 class InstructSAMSegmenter:
@@ -42,13 +53,17 @@ class InstructSAMSegmenter:
         tokenizer: the checkpoint's tokenizer.
         device: where to run; the model is moved there.
         phrase_batch: phrases that go through the detector at once; fewer need less memory.
+        static: whether to work in passes of fixed shapes, recorded as CUDA graphs (see
+            `static_frame`); None: on CUDA, unless the environment says INSTRUCTSAM_STATIC=0.
+            Elsewhere nothing is gained by it.
 
     Raises:
         ValueError: the device is not there, or the tokenizer's chat template is of no use.
     """
 
     def __init__(self, model: InstructSAM, tokenizer: Any,
-                 device: str | torch.device | None = None, *, phrase_batch: int = 5) -> None:
+                 device: str | torch.device | None = None, *, phrase_batch: int = 5,
+                 static: bool | None = None) -> None:
         if phrase_batch < 1:
             raise ValueError(f'phrase_batch is {phrase_batch}: it must be at least 1')
         if device is not None:
@@ -57,14 +72,22 @@ class InstructSAMSegmenter:
         self.tokenizer = tokenizer
         self.phrase_batch = phrase_batch
         self._prompts = PromptBuilder(tokenizer, model.config)
-        self._side_stream = (torch.cuda.Stream(model.device) if model.device.type == 'cuda'
-                             else None)
+        on_cuda = model.device.type == 'cuda'
+        if static is None:
+            static = on_cuda and os.environ.get('INSTRUCTSAM_STATIC') != '0'
+        self.static = static
+        self._frames: Shelf[tuple[int, int], StaticFrame] = Shelf(_FRAME_SIZES)
+        self._frames_lock = threading.Lock()
+        self._side_stream = (torch.cuda.Stream(model.device) if on_cuda else None)
 
     @classmethod
     def from_pretrained(cls, path_or_hub_id: str | os.PathLike[str] | None = None,
                         device: str | torch.device = 'auto',
-                        dtype: torch.dtype | None = None) -> InstructSAMSegmenter:
+                        dtype: torch.dtype | None = None, *,
+                        static: bool | None = None) -> InstructSAMSegmenter:
         """Load a checkpoint directory, a hub id, or (None) the default checkpoint.
+
+        For `static` see the class.
 
         Raises:
             FileNotFoundError: there is no such checkpoint, or it lacks a file.
@@ -74,7 +97,7 @@ class InstructSAMSegmenter:
         directory = (checkpoint.default_checkpoint() if path_or_hub_id is None
                      else checkpoint.resolve(path_or_hub_id))
         model = InstructSAM.from_pretrained(directory, device=device, dtype=dtype)
-        return cls(model, checkpoint.load_tokenizer(directory, model.config))
+        return cls(model, checkpoint.load_tokenizer(directory, model.config), static=static)
 
     @property
     def device(self) -> torch.device:
@@ -114,8 +137,7 @@ class InstructSAMSegmenter:
 
     @torch.inference_mode()
     def answer(self, image: npt.NDArray[np.uint8], instruction: str, threshold: float | None,
-               prompt: Callable[[str, Grid], DraftedPrompt]
-               ) -> tuple[Segmentation, DecodedAnswer]:
+               prompt: PromptMaker) -> tuple[Segmentation, DecodedAnswer]:
         """Segment as `segment` does, with a prompt of the caller's; return the tokens too.
 
         ``prompt`` gets the checked instruction and the image's (t, h, w) in patches.
@@ -126,9 +148,53 @@ class InstructSAMSegmenter:
         if not 0.0 <= threshold <= 1.0:
             raise ValueError(f'threshold is {threshold}: give one in 0..1')
         pixels = _as_tensor(image)
+        clock = StageClock(self.device)
+        look = self._look_static if self.static else self._look
+        instances, answer = look(pixels, instruction, threshold, prompt, clock)
         height, width = image.shape[:2]
-        clock = _StageClock(self.device)
+        found = Segmentation(
+            answer=self._prompts.decode_answer(answer.answer_ids), phrases=self._phrases(answer),
+            instances=tuple(instances), height=height, width=width, timings=clock.seconds())
+        return found, answer
 
+    def warm_up(self, height: int, width: int) -> None:
+        """Look at a blank picture of a size, so that the first real one does not take longer.
+
+        On CUDA this records the graphs of answers of up to `phrase_batch` phrases.
+        """
+        if self.static:
+            with self._frames_lock:
+                frame = self._frame(height, width)
+                for count in range(min(self.phrase_batch, self.model.config.max_phrases) + 1):
+                    draft = self.draft(['anything'] * count) if count else ()
+                    frame.warm_up(self.prompt('anything', frame.grid, draft))
+        self.segment(np.full((height, width, 3), 127, np.uint8), 'anything')
+
+    def _frame(self, height: int, width: int) -> StaticFrame:
+        return self._frames.get((height, width), lambda: StaticFrame(
+            self.model, height, width, phrase_batch=self.phrase_batch))
+
+    def _phrases(self, answer: DecodedAnswer) -> tuple[str, ...]:
+        return tuple(self._prompts.decode_words(words) for words in answer.phrase_words)
+
+    def _look_static(self, pixels: Tensor, instruction: str, threshold: float, prompt: PromptMaker,
+                     clock: StageClock) -> tuple[list[Instance], DecodedAnswer]:
+        height, width = pixels.shape[:2]
+        with self._frames_lock:
+            frame = self._frame(height, width)
+            sight = frame.look(pixels, prompt(instruction, frame.grid), clock.stage)
+            with clock.stage('postprocess'):
+                kept = kept_slots(sight.scores, threshold)
+                phrases = self._phrases(sight.answer)
+                instances = cut_instances(
+                    [(float(sight.scores[p, q]), phrases[p]) for p, q in kept],
+                    [sight.mask_logits[p][q] for p, q in kept],
+                    [sight.bounds[p, q].tolist() for p, q in kept], height, width)
+        return instances, sight.answer
+
+    def _look(self, pixels: Tensor, instruction: str, threshold: float, prompt: PromptMaker,
+              clock: StageClock) -> tuple[list[Instance], DecodedAnswer]:
+        height, width = pixels.shape[:2]
         with clock.stage('preprocess'):
             sam_image, patches, grid = self._preprocess(pixels)
         features = self._encode_alongside(sam_image, clock)
@@ -138,21 +204,18 @@ class InstructSAMSegmenter:
             session = DecodingSession(self.model, prompt(instruction, vlm.grids[0]), vlm)
         with clock.stage('decode'):
             answer = greedy(session)
-        phrases = tuple(self._prompts.decode_words(words) for words in answer.phrase_words)
-        instances: list[Instance] = []
-        if phrases:
-            if features is None:
-                with clock.stage('sam_encode'):
-                    features = self.model.detector.encode_image(sam_image)
-            with clock.stage('detect'):
-                scores, masks = self._detect(features, answer)
-            with clock.stage('postprocess'):
-                instances = select_instances(scores, masks, phrases, threshold=threshold,
-                                             height=height, width=width)
-        found = Segmentation(
-            answer=self._prompts.decode_answer(answer.answer_ids), phrases=phrases,
-            instances=tuple(instances), height=height, width=width, timings=clock.seconds())
-        return found, answer
+        phrases = self._phrases(answer)
+        if not phrases:
+            return [], answer
+        if features is None:
+            with clock.stage('sam_encode'):
+                features = self.model.detector.encode_image(sam_image)
+        with clock.stage('detect'):
+            scores, masks = self._detect(features, answer)
+        with clock.stage('postprocess'):
+            instances = select_instances(scores, masks, phrases, threshold=threshold,
+                                         height=height, width=width)
+        return instances, answer
 
     def _preprocess(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         config, model = self.model.config, self.model
@@ -163,7 +226,7 @@ class InstructSAMSegmenter:
                                    config.max_pixels)
         return sam_image.to(model.dtype), patches.to(model.dtype), grid
 
-    def _encode_alongside(self, sam_image: Tensor, clock: _StageClock) -> ImageFeatures | None:
+    def _encode_alongside(self, sam_image: Tensor, clock: StageClock) -> ImageFeatures | None:
         """On CUDA start SAM3's encoder beside the language model; elsewhere do nothing yet.
 
         It does not depend on the answer. On a CPU nothing would be gained, and it can be spared
@@ -189,37 +252,6 @@ class InstructSAMSegmenter:
             scores.append(found.score_logits)
             masks.append(found.mask_logits)
         return torch.cat(scores), torch.cat(masks)
-
-
-class _StageClock:
-    """Seconds per stage; on CUDA by events, so that measuring does not wait for the device."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._cuda = device.type == 'cuda'
-        self._seconds = dict.fromkeys(STAGES, 0.0)
-        self._events: list[tuple[str, torch.cuda.Event, torch.cuda.Event]] = []
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Measure what runs inside, on the current stream."""
-        if self._cuda:
-            begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            begin.record()
-            yield
-            end.record()
-            self._events.append((name, begin, end))
-            return
-        begun = time.perf_counter()
-        yield
-        self._seconds[name] += time.perf_counter() - begun
-
-    def seconds(self) -> dict[str, float]:
-        """Return the seconds of every stage, 0 for those that did not run."""
-        for name, begin, end in self._events:
-            end.synchronize()
-            self._seconds[name] += begin.elapsed_time(end) / 1000
-        self._events.clear()
-        return self._seconds
 
 
 def _as_tensor(image: npt.NDArray[np.uint8]) -> Tensor:

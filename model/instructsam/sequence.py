@@ -129,6 +129,11 @@ class SequenceWriter:
     def __len__(self) -> int:
         return self._prompt.numel() + len(self._ids)
 
+    @property
+    def prompt_length(self) -> int:
+        """Rows of the prompt."""
+        return self._prompt.numel()
+
     def write(self, token: int) -> Rows:
         """Append an answer token; a phrase end appends its whole query block."""
         config = self.config
