@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 Box = tuple[float, float, float, float]
@@ -117,11 +116,8 @@ def cut_instances(found: Sequence[tuple[float, str]], mask_logits: Sequence[Tens
             continue
         rows = _reach(y0, y1, logits.shape[0], height)
         columns = _reach(x0, x1, logits.shape[1], width)
-        # One by one: all at once a large image would need gigabytes.
-        resized = F.interpolate(logits[None, None].float(), size=(height, width),
-                                mode='bilinear', align_corners=False)[0, 0]
         places.append((number, rows, columns))
-        parts.append((resized[rows, columns] > 0).flatten())
+        parts.append((_resized(logits, rows, columns, height, width) > 0).flatten())
     instances = []
     pixels = torch.cat(parts).cpu().numpy() if parts else np.zeros(0, bool)
     for (number, rows, columns), part in zip(places, parts, strict=True):
@@ -144,6 +140,30 @@ def _reach(low: int, high: int, size: int, resized: int) -> slice:
     scale = resized / size
     return slice(max(math.floor((low - 0.5) * scale) - 1, 0),
                  min(math.ceil((high + 0.5) * scale) + 1, resized))
+
+
+def _resized(logits: Tensor, rows: slice, columns: slice, height: int, width: int) -> Tensor:
+    """Return a window of a mask [h, w] resized to the image (bilinear, align_corners False).
+
+    Only the window is computed, as a product with two small matrices: most objects are small.
+    """
+    window = logits.float()
+    (down, top), (right, left) = (
+        _blend(place, size, resized, logits.device) for place, size, resized in (
+            (rows, logits.shape[0], height), (columns, logits.shape[1], width)))
+    part = window[top:top + down.shape[1], left:left + right.shape[1]]
+    return down @ part @ right.T
+
+
+def _blend(place: slice, size: int, resized: int, device: torch.device) -> tuple[Tensor, int]:
+    """Return how new pixels blend old ones, [new, old], and the first of the old ones."""
+    scale = size / resized
+    first = max(math.floor((place.start + 0.5) * scale - 0.5), 0)
+    last = min(math.floor((place.stop - 0.5) * scale - 0.5) + 1, size - 1)
+    new = torch.arange(place.start, place.stop, device=device, dtype=torch.float32)
+    old = torch.arange(first, last + 1, device=device, dtype=torch.float32)
+    middle = ((new + 0.5) * scale - 0.5).clamp(0, size - 1)
+    return (1 - (middle[:, None] - old).abs()).clamp(min=0), first
 
 
 def mask_box(mask: npt.NDArray[np.bool_]) -> Box | None:
