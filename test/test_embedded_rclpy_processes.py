@@ -166,8 +166,9 @@ def test_signals_end_spinning_in_order(ros_domain: int, number: signal.Signals,
     begin = time.monotonic()
     process.send_signal(number)
     code, out, err = finish(process)
-    # SIGINT raises in the main thread and ends the context: either may be first, as in rclpy
-    assert out.splitlines()[0] in said and out.endswith('end\n')
+    # SIGINT raises in the main thread and ends the context: either may be first, as in rclpy; and
+    # a signal between two turns of `spin` just ends it, there too
+    assert out.splitlines()[0] in (*said, 'end') and out.endswith('end\n')
     assert code == 0 and 'Traceback' not in err
     # at once on a quiet machine; polling or a hang would show all the same
     assert time.monotonic() - begin < 20
