@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 import yaml
+from mcap_ros2.writer import Writer as ForeignWriter
 
 from instructsam_ros.bridge.images import array_to_image
+from instructsam_ros.replay.reading import BagError, BagReader
 from instructsam_ros.replay.writing import BagWriter
 
 from builtin_interfaces.msg import Time  # isort: skip
@@ -27,6 +29,8 @@ FRAME = 'camera_color_optical_frame'
 IMAGE, DEPTH, INFO = '/camera/color/image_raw', '/camera/depth/image_raw', (
     '/camera/color/camera_info')
 WIDTH, HEIGHT = 64, 48
+STORAGES = ('mcap', 'sqlite3')
+COUNT = '/count'
 
 
 def at(seconds: float) -> int:
@@ -168,3 +172,38 @@ def refused(action: Callable[[], Any]) -> str:
     except BagError as error:
         return str(error)
     raise AssertionError('nothing was refused')
+
+
+def read(path: Path, *arguments, **options):
+    with BagReader(path) as bag:
+        return list(bag.messages(*arguments, **options))
+
+
+def numbers(path: Path) -> list[int]:
+    """The numbers of all strings, in the order in which they come."""
+    return [number_of(one.message) for one in read(path)]
+
+
+def readable(path: Path) -> tuple[list[int], str]:
+    """The numbers that can be read, and the error at the end ('' without)."""
+    found: list[int] = []
+    try:
+        with BagReader(path) as bag:
+            for one in bag.messages():
+                found.append(number_of(one.message))
+    except BagError as error:
+        return found, str(error)
+    return found, ''
+
+
+def foreign(path: Path, count: int = 40, **options) -> Path:
+    """A bag that another library wrote."""
+    with path.open('wb') as file:
+        writer = ForeignWriter(file, **options)
+        text = writer.register_msgdef('std_msgs/msg/String', 'string data')
+        for number in range(count):
+            writer.write_message(
+                topic=COUNT, schema=text, message={'data': f'{number} ' + 'x' * 200},
+                log_time=at(number / 10), publish_time=at(number / 10), sequence=number)
+        writer.finish()
+    return path

@@ -13,6 +13,8 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
+import pytest
+from conftest import LOOPBACK_ONLY
 
 from instructsam_ros.bridge.cameras import camera_info
 from instructsam_ros.bridge.images import array_to_compressed, array_to_image, depth_to_compressed
@@ -160,15 +162,38 @@ class Picture:
         self.camera = CameraModel(width, height, 0.9 * width, 0.9 * width, width / 2, height / 2)
 
 
-class Robot:
+class Companion:
+    """A node in the test's own process, which hears and calls in a thread of its own."""
+
+    def __init__(self, name, namespace=''):
+        self.context = Context()
+        rclpy.init(context=self.context, signal_handler_options=SignalHandlerOptions.NO)
+        self.node = rclpy.create_node(name, context=self.context, namespace=namespace)
+        self._executor = SingleThreadedExecutor(context=self.context)
+        self._executor.add_node(self.node)
+        self._spinner = threading.Thread(target=self._spin, daemon=True)
+
+    def start(self):
+        """Begin to hear."""
+        self._spinner.start()
+
+    def _spin(self):
+        with contextlib.suppress(Exception):
+            self._executor.spin()
+
+    def close(self):
+        """End it."""
+        self._executor.shutdown(timeout_sec=5.0)
+        self.node.destroy_node()
+        rclpy.try_shutdown(context=self.context)
+        self._spinner.join(5.0)
+
+
+class Robot(Companion):
     """A camera, a planner and a listener in the test's own process, on topics of its own."""
 
     def __init__(self, node_name='instructsam', namespace=''):
-        self.context = Context()
-        rclpy.init(context=self.context, signal_handler_options=SignalHandlerOptions.NO)
-        self.node = rclpy.create_node('robot', context=self.context, namespace=namespace)
-        self._executor = SingleThreadedExecutor(context=self.context)
-        self._executor.add_node(self.node)
+        super().__init__('robot', namespace)
         self.name = node_name
         self.received = defaultdict(list)
         qos = qos_profile_sensor_data
@@ -189,8 +214,7 @@ class Robot:
         self.clear = self._client(Trigger, 'clear')
         self.change_state = self._client(ChangeState, 'change_state')
         self.get_state = self._client(GetState, 'get_state')
-        self._spinner = threading.Thread(target=self._spin, daemon=True)
-        self._spinner.start()
+        self.start()
         self._filming = None
         self._film_stop = threading.Event()
 
@@ -205,17 +229,10 @@ class Robot:
     def _client(self, kind, name):
         return self.node.create_client(kind, f'{self.name}/{name}')
 
-    def _spin(self):
-        with contextlib.suppress(Exception):
-            self._executor.spin()
-
     def close(self):
         """End it."""
         self.stop_camera()
-        self._executor.shutdown(timeout_sec=5.0)
-        self.node.destroy_node()
-        rclpy.try_shutdown(context=self.context)
-        self._spinner.join(5.0)
+        super().close()
 
     # ---- the camera
 
@@ -342,5 +359,25 @@ def compressed_pair(picture, seconds, frame='camera'):
             depth_to_compressed(picture.depth, header))
 
 
-__all__ = ['CompressedImage', 'Neighbours', 'NodeProcess', 'Picture', 'Robot', 'compressed_pair',
-           'header_of', 'in_time', 'seconds_of', 'values_of', 'wait_until']
+@contextlib.contextmanager
+def live_pair(*ros):
+    """A node process and a robot around it in a domain of this process's; both end in order."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('ROS_DOMAIN_ID', str(1 + os.getpid() * 7 % 100))
+        patch.setenv('CYCLONEDDS_URI', LOOPBACK_ONLY)
+        patch.delenv('ROS_LOCALHOST_ONLY', raising=False)
+        process, robot = NodeProcess(ros=ros), Robot()
+        try:
+            process.wait_for('ready:')
+            robot.wait_for_node()
+            yield process, robot
+        finally:
+            robot.close()
+            code = process.end()
+        assert code == 0, process.report()
+        assert not process.said('Traceback'), process.report()
+
+
+__all__ = ['Companion', 'CompressedImage', 'Neighbours', 'NodeProcess', 'Picture', 'Robot',
+           'compressed_pair', 'header_of', 'in_time', 'live_pair', 'seconds_of', 'values_of',
+           'wait_until']

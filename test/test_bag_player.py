@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections import defaultdict
@@ -17,7 +16,7 @@ import bags
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from live import NodeProcess, in_time, wait_until
+from live import Companion, NodeProcess, in_time, wait_until
 from test_docs import launch_table, parameter_table
 
 from instructsam_ros.bridge.qos import result_qos, status_qos
@@ -29,11 +28,7 @@ from instructsam_ros.replay.reading import BagReader
 from instructsam_ros.replay.record_tabletop import TabletopRecording, record_tabletop
 from instructsam_ros.replay.writing import BagWriter
 
-import rclpy  # isort: skip
-from rclpy.context import Context  # isort: skip
-from rclpy.executors import SingleThreadedExecutor  # isort: skip
 from rclpy.serialization import deserialize_message  # isort: skip
-from rclpy.signals import SignalHandlerOptions  # isort: skip
 from rosgraph_msgs.msg import Clock  # isort: skip
 from std_msgs.msg import String  # isort: skip
 from std_srvs.srv import Trigger  # isort: skip
@@ -167,24 +162,15 @@ def test_a_clock_that_goes_back_is_followed_at_once(tmp_path: Path, first: float
 # ---- between processes
 
 
-class Listener:
+class Listener(Companion):
     """Hears topics as bytes, and calls the player's services."""
 
     def __init__(self) -> None:
-        self.context = Context()
-        rclpy.init(context=self.context, signal_handler_options=SignalHandlerOptions.NO)
-        self.node = rclpy.create_node('listener', context=self.context)
-        self._executor = SingleThreadedExecutor(context=self.context)
-        self._executor.add_node(self.node)
+        super().__init__('listener')
         self.heard: dict[str, list[bytes]] = defaultdict(list)
         self.times: dict[str, list[float]] = defaultdict(list)
         self._clients: dict[str, Any] = {}
-        self._spinner = threading.Thread(target=self._spin, daemon=True)
-        self._spinner.start()
-
-    def _spin(self) -> None:
-        with contextlib.suppress(Exception):
-            self._executor.spin()
+        self.start()
 
     def listen(self, topic: str, kind: type, qos: Any = None) -> None:
         def take(data: bytes) -> None:
@@ -209,12 +195,6 @@ class Listener:
         """All times heard on /clock, nanoseconds."""
         found = [deserialize_message(one, Clock).clock for one in self.heard['/clock']]
         return [one.sec * SECOND + one.nanosec for one in found]
-
-    def close(self) -> None:
-        self._executor.shutdown(timeout_sec=5.0)
-        self.node.destroy_node()
-        rclpy.try_shutdown(context=self.context)
-        self._spinner.join(5.0)
 
 
 @pytest.fixture

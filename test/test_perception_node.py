@@ -2,18 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The live node as a process: instructions over DDS, results that answer them, in time."""
 
-import os
 import time
 
 import numpy as np
 import pytest
-from conftest import LOOPBACK_ONLY
 from live import (
     NodeProcess,
     Picture,
     Robot,
     compressed_pair,
     in_time,
+    live_pair,
     seconds_of,
     values_of,
     wait_until,
@@ -45,20 +44,8 @@ Status = InstructionStatus
 @pytest.fixture(scope='module')
 def pair():
     """One node process and one robot for the whole module."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('ROS_DOMAIN_ID', str(1 + os.getpid() * 7 % 100))
-        patch.setenv('CYCLONEDDS_URI', LOOPBACK_ONLY)
-        patch.delenv('ROS_LOCALHOST_ONLY', raising=False)
-        process, robot = NodeProcess(), Robot()
-        try:
-            process.wait_for('ready:')
-            robot.wait_for_node()
-            yield process, robot
-        finally:
-            robot.close()
-            code = process.end()
-        assert code == 0, process.report()
-        assert not process.said('Traceback'), process.report()
+    with live_pair() as both:
+        yield both
 
 
 @pytest.fixture

@@ -2,13 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The live node with a depth camera beside the colour camera."""
 
-import os
 import time
 
 import numpy as np
 import pytest
-from conftest import LOOPBACK_ONLY
-from live import NodeProcess, Robot, header_of, wait_until
+from live import header_of, live_pair, wait_until
 from raycast import Box, look_at, render
 
 from instructsam_ros.bridge.cameras import camera_info
@@ -64,21 +62,9 @@ class Pair:
 
 @pytest.fixture
 def scene():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('ROS_DOMAIN_ID', str(1 + os.getpid() * 7 % 100))
-        patch.setenv('CYCLONEDDS_URI', LOOPBACK_ONLY)
-        patch.delenv('ROS_LOCALHOST_ONLY', raising=False)
-        # a busy machine may deliver the parts of one moment far apart
-        process, robot = NodeProcess(ros=['-p', 'tracking.enabled:=false']), Robot()
-        try:
-            process.wait_for('ready:')
-            robot.wait_for_node()
-            yield process, robot
-        finally:
-            robot.close()
-            code = process.end()
-        assert code == 0, process.report()
-        assert not process.said('Traceback'), process.report()
+    # a busy machine may deliver the parts of one moment far apart
+    with live_pair('-p', 'tracking.enabled:=false') as both:
+        yield both
 
 
 def test_unaligned_depth_is_registered_or_the_node_says_what_it_needs(scene):

@@ -9,7 +9,6 @@ import re
 import runpy
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from live import PATIENCE, NodeProcess, header_of, wait_until
+from live import PATIENCE, Companion, NodeProcess, header_of, wait_until
 from test_docs import blocks, parameter_table
 from test_planning_grasps import messages as picture_messages
 from test_planning_scene import message, target
@@ -27,14 +26,9 @@ from instructsam_ros.bridge.poses import pose_to_matrix
 from instructsam_ros.bridge.qos import status_qos
 from instructsam_ros.nodes.planning_scene_node import PlanningSceneSettings
 
-import rclpy  # isort: skip
-
 pytest.importorskip('moveit_msgs', reason='this ROS 2 has no moveit_msgs')
 from moveit_msgs.msg import AttachedCollisionObject, CollisionObject, PlanningScene  # isort: skip
-from rclpy.context import Context  # isort: skip
-from rclpy.executors import SingleThreadedExecutor  # isort: skip
 from rclpy.qos import qos_profile_sensor_data  # isort: skip
-from rclpy.signals import SignalHandlerOptions  # isort: skip
 from sensor_msgs.msg import CameraInfo, Image  # isort: skip
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,18 +36,13 @@ DOCUMENT = (ROOT / 'docs/planning.md').read_text(encoding='utf-8')
 ADD, MOVE, REMOVE = CollisionObject.ADD, CollisionObject.MOVE, CollisionObject.REMOVE
 
 
-class Planner:
+class Planner(Companion):
     """A perception that publishes what it is told, and a MoveIt that listens when it is told."""
 
     def __init__(self) -> None:
-        self.context = Context()
-        rclpy.init(context=self.context, signal_handler_options=SignalHandlerOptions.NO)
-        self.node = rclpy.create_node('planner', context=self.context)
-        self._executor = SingleThreadedExecutor(context=self.context)
-        self._executor.add_node(self.node)
+        super().__init__('planner')
         self.scenes: list[Any] = []
-        self._spinner = threading.Thread(target=self._executor.spin, daemon=True)
-        self._spinner.start()
+        self.start()
 
     def publisher(self, kind: type, topic: str, qos: Any = 10) -> Any:
         """A publisher that has a subscriber."""
@@ -68,12 +57,6 @@ class Planner:
         """The next scene, and its operations and ids."""
         scene = wait_until(lambda: self.scenes and self.scenes.pop(0))
         return scene, [(one.operation, one.id) for one in scene.world.collision_objects]
-
-    def close(self) -> None:
-        self._executor.shutdown(timeout_sec=5.0)
-        self.node.destroy_node()
-        rclpy.try_shutdown(context=self.context)
-        self._spinner.join(5.0)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import hypothesis
 import hypothesis.strategies as st
 import pytest
 import yaml
-from mcap_ros2.writer import Writer as ForeignWriter
+from bags import COUNT, STORAGES, foreign, numbers, read, readable
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
@@ -20,45 +20,6 @@ from instructsam_ros.replay.reading import BagError, BagReader
 from rclpy.serialization import serialize_message  # isort: skip
 from sensor_msgs.msg import Image  # isort: skip
 from std_msgs.msg import String  # isort: skip
-
-STORAGES = ('mcap', 'sqlite3')
-COUNT = '/count'
-
-
-def read(path: Path, *arguments, **options):
-    with BagReader(path) as bag:
-        return list(bag.messages(*arguments, **options))
-
-
-def numbers(path: Path) -> list[int]:
-    """The numbers of all strings, in the order in which they come."""
-    return [bags.number_of(one.message) for one in read(path)]
-
-
-def readable(path: Path) -> tuple[list[int], str]:
-    """The numbers that can be read, and the error at the end ('' without)."""
-    found: list[int] = []
-    try:
-        with BagReader(path) as bag:
-            for one in bag.messages():
-                found.append(bags.number_of(one.message))
-    except BagError as error:
-        return found, str(error)
-    return found, ''
-
-
-def foreign(path: Path, count: int = 40, **options) -> Path:
-    """A bag that another library wrote."""
-    with path.open('wb') as file:
-        writer = ForeignWriter(file, **options)
-        text = writer.register_msgdef('std_msgs/msg/String', 'string data')
-        for number in range(count):
-            writer.write_message(
-                topic=COUNT, schema=text, message={'data': f'{number} ' + 'x' * 200},
-                log_time=bags.at(number / 10), publish_time=bags.at(number / 10), sequence=number)
-        writer.finish()
-    return path
-
 
 # ---- broken bags
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import bags
 import numpy as np
 import pytest
+from bags import COUNT, STORAGES, foreign, numbers, read
 from mcap.writer import CompressionType
 from mcap_ros2.writer import Writer as ForeignWriter
 from rosbags.interfaces import Qos
@@ -21,51 +22,13 @@ from rosbags.rosbag2.enums import CompressionFormat, CompressionMode
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from instructsam_ros.bridge.images import depth_to_metres, image_to_array
-from instructsam_ros.replay.reading import BagError, BagReader
+from instructsam_ros.replay.reading import BagReader
 
 from geometry_msgs.msg import PointStamped  # isort: skip
 from rclpy.serialization import serialize_message  # isort: skip
 from sensor_msgs.msg import CameraInfo, Image  # isort: skip
 from std_msgs.msg import Empty, String  # isort: skip
 from tf2_msgs.msg import TFMessage  # isort: skip
-
-STORAGES = ('mcap', 'sqlite3')
-COUNT = '/count'
-
-
-def read(path: Path, *arguments, **options):
-    with BagReader(path) as bag:
-        return list(bag.messages(*arguments, **options))
-
-
-def numbers(path: Path) -> list[int]:
-    """The numbers of all strings, in the order in which they come."""
-    return [bags.number_of(one.message) for one in read(path)]
-
-
-def readable(path: Path) -> tuple[list[int], str]:
-    """The numbers that can be read, and the error at the end ('' without)."""
-    found: list[int] = []
-    try:
-        with BagReader(path) as bag:
-            for one in bag.messages():
-                found.append(bags.number_of(one.message))
-    except BagError as error:
-        return found, str(error)
-    return found, ''
-
-
-def foreign(path: Path, count: int = 40, **options) -> Path:
-    """A bag that another library wrote."""
-    with path.open('wb') as file:
-        writer = ForeignWriter(file, **options)
-        text = writer.register_msgdef('std_msgs/msg/String', 'string data')
-        for number in range(count):
-            writer.write_message(
-                topic=COUNT, schema=text, message={'data': f'{number} ' + 'x' * 200},
-                log_time=bags.at(number / 10), publish_time=bags.at(number / 10), sequence=number)
-        writer.finish()
-    return path
 
 
 @pytest.mark.parametrize('storage', STORAGES)

@@ -271,16 +271,9 @@ class BagPlayerNode(Node):
             self._time.set_rate(new.rate)
 
 
-def _make() -> BagPlayerNode:
-    try:
-        return BagPlayerNode()
-    except (BagError, OSError) as error:
-        raise RuntimeError(str(error)) from None
-
-
 def main(args: Sequence[str] | None = None) -> int:
     """Play until the end of the bag, Ctrl-C or SIGTERM; return the exit code."""
-    return run_node(_make, args, threads=2)
+    return run_node(BagPlayerNode, args, threads=2, refusals=(BagError, OSError))
 
 
 if __name__ == '__main__':

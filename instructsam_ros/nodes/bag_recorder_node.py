@@ -147,16 +147,9 @@ class BagRecorderNode(Node):
         self.context.try_shutdown()
 
 
-def _make() -> BagRecorderNode:
-    try:
-        return BagRecorderNode()
-    except (BagError, OSError) as error:
-        raise RuntimeError(str(error)) from None
-
-
 def main(args: Sequence[str] | None = None) -> int:
     """Record until Ctrl-C or SIGTERM; return the exit code."""
-    return run_node(_make, args, threads=2)
+    return run_node(BagRecorderNode, args, threads=2, refusals=(BagError, OSError))
 
 
 if __name__ == '__main__':

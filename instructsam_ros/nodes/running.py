@@ -20,13 +20,15 @@ _SWITCH_INTERVAL = 0.001
 
 
 def run_node(
-    make: Callable[[], Node], args: Sequence[str] | None = None, *, threads: int = 4
+    make: Callable[[], Node], args: Sequence[str] | None = None, *, threads: int = 4,
+    refusals: tuple[type[Exception], ...] = (),
 ) -> int:
     """Spin the node that ``make`` returns until it is told to end; then end the process with 0.
 
     A node may have a method ``close(timeout: float) -> bool``: it ends the node's own threads and
     says whether that worked in time; and an attribute ``exit_code`` other than 0. The exit code
-    is 2 for parameters that the node refuses and for arguments that rclpy does not understand. An
+    is 2 for parameters that the node refuses, for what else it refuses to start with (``refusals``
+    that ``make`` raises), and for arguments that rclpy does not understand. An
     error in a callback is logged and does not end the node: a robot's perception must not vanish
     because of one bad message.
     """
@@ -44,7 +46,7 @@ def run_node(
         if not rclpy.ok():
             return _give_up(0)
         # RuntimeError: what DDS refuses, such as a CYCLONEDDS_URI that it cannot read
-        if not isinstance(error, (ParameterException, RuntimeError)):
+        if not isinstance(error, (ParameterException, RuntimeError, *refusals)):
             raise
         print(f'the node cannot start: {error}', file=sys.stderr)
         return _give_up(2)
