@@ -102,7 +102,8 @@ class PlainPath:
                 inputs_embeds=embeddings[None], past_key_values=cache, use_cache=True,
                 position_ids=writer.position_ids().unsqueeze(1).to(device),
                 visual_pos_masks=image_rows[None],
-                deepstack_visual_embeds=deepstack).last_hidden_state
+                deepstack_visual_embeds=[level.to(embeddings.dtype) for level in deepstack]
+            ).last_hidden_state
             token = int(F.linear(hidden[0, -1], embed.weight).argmax())
         ends = (config.im_end_token_id, config.endoftext_token_id)
         with clock.stage('decode'):
@@ -144,8 +145,8 @@ class PlainPath:
         text = model.model.text_hidden_fcs[0](model.embed(padded.to(device)))
         text = text * text_mask.unsqueeze(-1)
         # The coarsest level is in the checkpoint but nothing reads it.
-        levels = [level.repeat(count, 1, 1, 1) for level in vision.fpn_hidden_states[:-1]]
-        places = [place.repeat(count, 1, 1, 1) for place in vision.fpn_position_encoding[:-1]]
+        levels, places = ([part.to(text.dtype).repeat(count, 1, 1, 1) for part in parts[:-1]]
+                          for parts in (vision.fpn_hidden_states, vision.fpn_position_encoding))
         fused = detector.detr_encoder(
             vision_features=[levels[-1]], text_features=text, vision_pos_embeds=[places[-1]],
             text_mask=text_mask)

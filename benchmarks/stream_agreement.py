@@ -7,8 +7,8 @@
 For each drawn frame one of its instructions is answered step by step, and by a stream that has
 seen the frame before under the same instruction (its draft is then often wrong), and once more by
 the same stream (its draft is then right). Beside that, bf16 is compared with fp32, both step by
-step. In bf16 sums in another order are other numbers: an instance whose score is all but the
-threshold may be kept by one way and not by the other.
+step. Where the language model is in bf16 (on CUDA), sums in another order are other numbers: an
+instance whose score is all but the threshold may be kept by one way and not by the other.
 """
 
 from __future__ import annotations

@@ -135,6 +135,7 @@ def test_bf16_streams_find_what_bf16_steps_find(benchmark):
         assert tally.frames == 10
         assert tally.instances >= 10
         assert tally.answers_differ == 0
-        # Of 860 instances in 500 frames 12 were not the same in bf16: a processor that rounds in
-        # another order may have one of them here.
-        assert tally.unmatched + tally.low_masks <= 1
+        assert tally.unmatched == tally.low_masks == 0
+        # the language model and the detector are in fp32: sums in another order, some 1e-6; with
+        # all in bf16 it was 1e-2
+        assert tally.score_difference < 1e-4

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -108,10 +108,11 @@ def fit_reference_points(config: InstructSAMConfig, directory: Path) -> None:
 
 
 def load_weights(model: nn.Module, directory: Path, *, device: torch.device,
-                 dtype: torch.dtype) -> None:
+                 dtype_of: Callable[[str], torch.dtype]) -> None:
     """Give a model that was built on the meta device its weights.
 
-    Names and shapes are checked from the files' headers before anything is read.
+    Names and shapes are checked from the files' headers before anything is read; `dtype_of` says
+    of what type the tensor of a name shall be.
 
     Raises:
         FileNotFoundError: there are no weights, or a shard is missing.
@@ -133,7 +134,7 @@ def load_weights(model: nn.Module, directory: Path, *, device: torch.device,
         for file in files:
             with safe_open(file, framework='pt', device=str(device)) as handle:
                 for name in handle.offset_keys():
-                    tensors[name] = handle.get_tensor(name).to(dtype, copy=copy)
+                    tensors[name] = handle.get_tensor(name).to(dtype_of(name), copy=copy)
     except SafetensorError as error:
         raise ValueError(f'the weights in {directory} are damaged ({error}): '
                          'download them again') from error

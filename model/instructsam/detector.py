@@ -123,12 +123,14 @@ class Sam3Detector(nn.Module):
                 f'[images, 3, {size}, {size}]; make it with preprocessing.sam_pixels(image, {size})'
             )
         backbone = self.vision_encoder.backbone
-        hidden = backbone.embeddings(pixel_values)
+        hidden = backbone.embeddings(pixel_values.to(backbone.layer_norm.weight.dtype))
         side = size // backbone.config.patch_size
         hidden = backbone.layer_norm(hidden.unflatten(1, (side, side)))
         hidden = run_layers(backbone, hidden).permute(0, 3, 1, 2)
         # The coarsest FPN level is in the checkpoint but nothing reads it.
-        levels = tuple(pyramid_level(level, hidden)
+        # The encoder may be of another type than the rest: see `InstructSAM.from_pretrained`.
+        dtype = self.detr_decoder.reference_points.weight.dtype
+        levels = tuple(pyramid_level(level, hidden).to(dtype)
                        for level in self.vision_encoder.neck.fpn_layers[:-1])
         return ImageFeatures(levels, self._position_table)
 

@@ -107,7 +107,7 @@ class FrameRunner:
         patches, grid = vlm_pixels(self._pixels(sample), config.patch_size, config.merge_size,
                                    config.temporal_patch_size, config.min_pixels,
                                    config.max_pixels)
-        vlm = self.model.encode_vlm_image(patches.to(self.model.dtype), grid)
+        vlm = self.model.encode_vlm_image(patches, grid)
         tokens = image_token_count(vlm.grids[0], config.merge_size)
         return [greedy(DecodingSession(self.model, self.prompts.prompt_ids(one.text, tokens), vlm))
                 for one in sample.instructions]
@@ -116,7 +116,7 @@ class FrameRunner:
     def features(self, sample: TabletopSample) -> ImageFeatures:
         """Encode a frame for the detector."""
         image = sam_pixels(self._pixels(sample), self.model.config.image_size)
-        return self.model.detector.encode_image(image.to(self.model.dtype))
+        return self.model.detector.encode_image(image)
 
     def phrases(self, answer: DecodedAnswer) -> tuple[str, ...]:
         """Return the phrases of an answer as text."""

@@ -27,6 +27,8 @@ from instructsam.vlm import (
     run_language,
 )
 
+_IMAGE_ENCODERS = ('model.visual.', 'model.grounding_model.model.vision_encoder.')
+
 
 @dataclass(frozen=True)
 class Grounding:
@@ -77,7 +79,12 @@ class InstructSAM(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """The weights' type."""
+        """The type of the image encoders' weights, in which most of the products are."""
+        return self.visual.patch_embed.proj.weight.dtype
+
+    @property
+    def language_dtype(self) -> torch.dtype:
+        """The type of all other weights: `dtype`, or fp32 (see `from_pretrained`)."""
         return self.model.mask_queries.dtype
 
     def encode_vlm_image(self, pixel_values: Tensor,
@@ -174,7 +181,9 @@ class InstructSAM(nn.Module):
         Args:
             path_or_id: a directory with `config.json` and safetensors, or `owner/name`.
             device: where the weights go.
-            dtype: float32 or bfloat16; None: bfloat16 on CUDA, float32 elsewhere.
+            dtype: float32 or bfloat16; None: bfloat16 on CUDA, float32 elsewhere. On a CPU bfloat16
+                is for the two image encoders: the rest has products too small to gain by it, and
+                in fp32 a stream's answer is exactly that of decoding step by step.
 
         Raises:
             FileNotFoundError: there is no such directory or hub id, or it lacks a file.
@@ -186,7 +195,9 @@ class InstructSAM(nn.Module):
         checkpoint.fit_reference_points(config, directory)
         with torch.device('meta'):
             model = cls(config)
-        checkpoint.load_weights(model, directory, device=device, dtype=dtype)
+        rest = torch.float32 if device.type == 'cpu' else dtype
+        checkpoint.load_weights(model, directory, device=device, dtype_of=lambda name: (
+            dtype if name.startswith(_IMAGE_ENCODERS) else rest))
         model.reset_position_tables(device)
         return model.eval()
 

@@ -28,7 +28,8 @@ class RowCache:
         text = model.language_model.config
         shape = (1, text.num_key_value_heads, rows, text.head_dim)
         # zeros: what is masked must still be finite
-        self._layers = [torch.zeros((2, *shape), device=model.device, dtype=model.dtype)
+        self._layers = [torch.zeros((2, *shape), device=model.device,
+                                    dtype=model.language_dtype)
                         for _ in range(text.num_hidden_layers)]
         self.rows: Tensor | None = None
         self.columns = rows

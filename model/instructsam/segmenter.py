@@ -224,7 +224,7 @@ class InstructSAMSegmenter:
         patches, grid = vlm_pixels(pixels, config.patch_size, config.merge_size,
                                    config.temporal_patch_size, config.min_pixels,
                                    config.max_pixels)
-        return sam_image.to(model.dtype), patches.to(model.dtype), grid
+        return sam_image, patches, grid
 
     def _encode_alongside(self, sam_image: Tensor, clock: StageClock) -> ImageFeatures | None:
         """On CUDA start SAM3's encoder beside the language model; elsewhere do nothing yet.

@@ -57,7 +57,7 @@ class StaticDetector:
         self._lane = lane
         self._batch = phrase_batch
         self.slots = torch.zeros((config.max_phrases, config.max_seg_nums, config.hidden_size),
-                                 dtype=model.dtype, device=model.device)
+                                 dtype=model.language_dtype, device=model.device)
         shape = (config.max_phrases, bucket(config.phrase_max_tokens, _TOKEN_BUCKET))
         self._ids = torch.zeros(shape, dtype=torch.long, device=model.device)
         self._mask = torch.zeros(shape, dtype=torch.bool, device=model.device)

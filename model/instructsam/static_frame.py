@@ -174,7 +174,7 @@ class StaticFrame:
 
 def _encode_sam(model: InstructSAM, picture: Tensor) -> ImageFeatures:
     pixels = sam_pixels(picture, model.config.image_size)
-    return model.detector.encode_image(pixels.to(model.dtype))
+    return model.detector.encode_image(pixels)
 
 
 def _encode_vlm(model: InstructSAM, picture: Tensor) -> tuple[Tensor, ...]:
@@ -182,7 +182,7 @@ def _encode_vlm(model: InstructSAM, picture: Tensor) -> tuple[Tensor, ...]:
     config = model.config
     patches, grid = vlm_pixels(picture, config.patch_size, config.merge_size,
                                config.temporal_patch_size, config.min_pixels, config.max_pixels)
-    vlm = model.encode_vlm_image(patches.to(model.dtype), grid)
+    vlm = model.encode_vlm_image(patches, grid)
     return (*vlm.tokens, *(level for (level,) in vlm.deepstack))
 
 
