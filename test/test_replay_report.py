@@ -13,14 +13,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
+from instructsam.metrics import SegmentationMetrics
+from instructsam.tracking_metrics import mask_ious
+from instructsam_ros.perception.outlines import outline_of
+from instructsam_ros.perception.pipeline import PerceptionResult
 from instructsam_ros.replay import charts
 from instructsam_ros.replay.compare import paired_difference, render_comparison
 from instructsam_ros.replay.errors import BagError
-from instructsam_ros.replay.evaluating import Evaluator, Outcome
+from instructsam_ros.replay.evaluating import Evaluator, Outcome, count_pixels
 from instructsam_ros.replay.report import render_report
 from instructsam_ros.replay.schedule import Query
-from instructsam_ros.replay.truth import CocoTruth, named_by
+from instructsam_ros.replay.truth import CocoTruth, TrueObject, named_by
 
 finite = st.floats(-1e6, 1e6)
 
@@ -146,7 +151,7 @@ def test_an_object_keeps_its_id_among_two_that_cover_it():
     mask[5:15, 5:15] = True
     smaller = mask.copy()
     smaller[5] = False
-    truth = [SimpleNamespace(mask=mask, id=7, phrase='carrot', scene=0, geometry=None)]
+    truth = [TrueObject(7, 'carrot', outline_of(mask), mask.shape)]
     evaluator, entries = Evaluator(), []
     for number in range(4):
         # of two on one carrot, ids 1 and 2, the other one fits better in every picture
@@ -157,14 +162,38 @@ def test_an_object_keeps_its_id_among_two_that_cover_it():
         entries.append(evaluator.add(Outcome(
             SimpleNamespace(index=number, stamp_ns=number), float(number),
             Query('the carrot', number=1),
-            SimpleNamespace(segmentation=SimpleNamespace(instances=found, answer='carrot'),
-                            targets=targets),
+            PerceptionResult('the carrot', float(number),
+                             SimpleNamespace(instances=found, answer='carrot'), targets, {}),
             truth, {'frame': 0.1})))
     owners = [[target['id'] for target in one['targets'] if target['truth_id'] == 7]
               for one in entries]
     assert owners == [[2]] * 4
     assert [one['targets'][1]['iou'] for one in entries] == [1.0, 0.9, 1.0, 0.9]
     assert evaluator.figures()['tracking']['id_switches'] == 0
+
+
+some_masks = arrays(np.bool_, st.tuples(st.integers(0, 4), st.just(9), st.just(11)))
+
+
+@given(some_masks, some_masks)
+def test_pixels_counted_in_outlines_give_the_figures_of_whole_masks(found, true):
+    counts = count_pixels(*([outline_of(one) for one in group] for group in (found, true)))
+    scores = [0.9 - 0.1 * k for k in range(len(found))]
+    whole, counted = SegmentationMetrics(), SegmentationMetrics()
+    assert whole.add(found, scores, true) == counted.add_counts(counts, scores)
+    assert whole.overall() == counted.overall()
+    np.testing.assert_array_equal(counts.ious, mask_ious(found, true))
+
+
+def test_truth_of_another_size_than_the_pictures_is_refused():
+    mask = np.ones((20, 20), bool)
+    found = [SimpleNamespace(mask=mask, score=0.9, phrase='carrot')]
+    result = PerceptionResult(
+        'the carrot', 0.0, SimpleNamespace(instances=found, answer='carrot'), (), {})
+    truth = [TrueObject(7, 'carrot', outline_of(mask), (40, 40))]
+    with pytest.raises(ValueError, match='as large as the pictures'):
+        Evaluator().add(Outcome(SimpleNamespace(index=0, stamp_ns=0), 0.0,
+                                Query('the carrot', number=1), result, truth, {}))
 
 
 def test_paired_difference_by_hand():

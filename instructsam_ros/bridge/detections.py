@@ -20,7 +20,6 @@ from instructsam_ros.bridge.results import (
     moved,
     pose_with_covariance,
 )
-from instructsam_ros.perception.bounds import mask_bounds
 from instructsam_ros.perception.pipeline import PerceptionResult
 
 
@@ -32,11 +31,13 @@ def detections_2d(result: PerceptionResult, header: Header) -> Detection2DArray:
     """
     message = Detection2DArray()
     message.header = header
-    for identity, one in zip(identities(result), result.segmentation.instances, strict=True):
-        x, y, width, height = mask_bounds(one.mask)
+    for identity, one, outline in zip(
+        identities(result), result.segmentation.instances, result.outlines, strict=True
+    ):
+        height, width = outline.mask.shape
         box = BoundingBox2D()
-        box.center.position.x = x + width / 2
-        box.center.position.y = y + height / 2
+        box.center.position.x = outline.x + width / 2
+        box.center.position.y = outline.y + height / 2
         box.size_x, box.size_y = float(width), float(height)
         detection = Detection2D()
         detection.header = header

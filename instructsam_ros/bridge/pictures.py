@@ -11,7 +11,6 @@ from vision_msgs.msg import LabelInfo, VisionClass
 
 from instructsam_ros.bridge.images import array_to_image
 from instructsam_ros.bridge.results import identities
-from instructsam_ros.perception.bounds import mask_bounds
 from instructsam_ros.perception.drawing import draw_overlay
 from instructsam_ros.perception.pipeline import PerceptionResult
 
@@ -26,20 +25,26 @@ def label_map(result: PerceptionResult, shape: tuple[int, int]) -> NDArray[np.ui
     labels = np.zeros(shape, np.uint16)
     instances = result.segmentation.instances
     for place in sorted(range(len(instances)), key=lambda k: instances[k].score):
-        mask = np.ascontiguousarray(instances[place].mask, np.bool_)
-        if mask.shape != labels.shape:
-            raise ValueError(f'mask has shape {mask.shape}, the picture {labels.shape}')
-        x, y, width, height = mask_bounds(mask)
-        crop = (slice(y, y + height), slice(x, x + width))
-        if width:
-            number = np.full((height, width), place + 1, np.uint16)
-            cv2.copyTo(number, mask[crop].view(np.uint8), labels[crop])
+        size = instances[place].mask.shape
+        if size != labels.shape:
+            raise ValueError(f'mask has shape {size}, the picture {labels.shape}')
+        outline = result.outlines[place]
+        if outline.area:
+            number = np.full(outline.mask.shape, place + 1, np.uint16)
+            cv2.copyTo(number, outline.mask, labels[outline.window])
     return labels
 
 
-def label_image(result: PerceptionResult, header: Header, shape: tuple[int, int]) -> Image:
-    """Return the label image (16UC1); what its numbers mean is in ``label_info``."""
-    return array_to_image(label_map(result, shape), '16UC1', header)
+def label_image(
+    result: PerceptionResult, header: Header, shape: tuple[int, int],
+    labels: NDArray[np.uint16] | None = None,
+) -> Image:
+    """Return the label image (16UC1); what its numbers mean is in ``label_info``.
+
+    ``labels`` is the ``label_map``, if it is known.
+    """
+    labels = label_map(result, shape) if labels is None else labels
+    return array_to_image(labels, '16UC1', header)
 
 
 def label_info(result: PerceptionResult, header: Header, threshold: float = 0.0) -> LabelInfo:
@@ -68,5 +73,6 @@ def overlay(result: PerceptionResult, image: Picture) -> Picture:
     ``array_to_compressed``.
     """
     return draw_overlay(
-        image, result.segmentation.instances, result.targets, caption=result.instruction
+        image, result.segmentation.instances, result.targets, caption=result.instruction,
+        outlines=result.outlines,
     )

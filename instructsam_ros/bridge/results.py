@@ -6,8 +6,8 @@ Geometry is in the camera's optical frame inside the program. The functions that
 ``transform`` [4, 4] bring it into the frame that their header names; None leaves it as it is.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from geometry_msgs.msg import Point, PoseWithCovariance, Vector3
@@ -18,7 +18,7 @@ from std_msgs.msg import Header
 from instructsam_ros.bridge import interfaces
 from instructsam_ros.bridge.buffers import byte_array, bytes_of
 from instructsam_ros.bridge.poses import matrix_to_pose, rotation_of
-from instructsam_ros.perception.bounds import mask_bounds
+from instructsam_ros.perception.outlines import Outline, outline_of
 from instructsam_ros.perception.pipeline import PerceptionResult
 from instructsam_ros.perception.segmenter import Instance
 from instructsam_ros.perception.targets import Target, TargetGeometry, TargetStatus
@@ -73,28 +73,34 @@ def instance_array(
     message.answer = result.segmentation.answer
     message.height, message.width = int(shape[0]), int(shape[1])
     message.instances = [
-        instance_message(identity, one, header)
-        for identity, one in zip(identities(result), result.segmentation.instances, strict=True)
+        instance_message(identity, one, header, outline)
+        for identity, one, outline in zip(
+            identities(result), result.segmentation.instances, result.outlines, strict=True)
     ]
     return message
 
 
-def instance_message(identity: int, one: Instance, header: Header) -> interfaces.Instance:
-    """Return one instance, its mask cropped to the tight rectangle around it."""
-    mask = np.asarray(one.mask, np.bool_)
-    x, y, width, height = mask_bounds(mask)
+def instance_message(
+    identity: int, one: Instance, header: Header, outline: Outline | None = None
+) -> interfaces.Instance:
+    """Return one instance, its mask cropped to the tight rectangle around it.
+
+    ``outline`` is that of its mask, if it is known.
+    """
+    outline = outline or outline_of(one.mask)
+    height, width = outline.mask.shape
     message = interfaces.Instance()
     message.id = identity
     message.phrase = one.phrase
     message.score = float(one.score)
-    message.roi = RegionOfInterest(x_offset=x, y_offset=y, height=height, width=width)
+    message.roi = RegionOfInterest(
+        x_offset=outline.x, y_offset=outline.y, height=height, width=width)
     picture = Image()
     picture.header = header
     picture.height, picture.width, picture.step = height, width, width
     picture.encoding = 'mono8'
     if width:
-        inside = mask[y : y + height, x : x + width].view(np.uint8)
-        picture.data = byte_array(inside * np.uint8(255))
+        picture.data = byte_array(outline.mask * np.uint8(255))
     message.mask = picture
     return message
 
@@ -166,24 +172,47 @@ def instances_of(message: interfaces.InstanceArray) -> tuple[ReceivedInstance, .
     return tuple(_instance(one, height, width) for one in message.instances)
 
 
+def message_outline(one: interfaces.Instance, shape: tuple[int, int]) -> Outline:
+    """Return the outline of one instance of a message about a picture of ``shape`` (H, W).
+
+    Raises ValueError like ``instances_of``.
+    """
+    x, y, mask = _cropped(one, *shape)
+    # not everybody crops masks as tightly
+    tight = outline_of(mask)
+    return replace(tight, x=x + tight.x, y=y + tight.y)
+
+
 def masks_of(message: interfaces.InstanceArray) -> list[Mask]:
     """Return the masks, bool [H, W] each. Raises ValueError like ``instances_of``."""
     return [one.mask for one in instances_of(message)]
 
 
 def targets_of(
-    message: interfaces.TargetArray, camera_position: Sequence[float] = (0.0, 0.0, 0.0)
+    message: interfaces.TargetArray, camera_position: Sequence[float] = (0.0, 0.0, 0.0),
+    ids: Collection[int] | None = None,
 ) -> tuple[Target, ...]:
     """Return the targets of a message, geometry in the frame of its header.
 
     ``camera_position`` [3] in that frame gives the distances; the default is right for the
-    optical frame. Raises ValueError for a pose that is none.
+    optical frame. ``ids`` are those wanted, None: all. Raises ValueError for a pose that is none.
     """
     camera = np.asarray(camera_position, np.float64)
-    return tuple(_target(one, camera) for one in message.targets)
+    return tuple(
+        _target(one, camera) for one in message.targets if ids is None or one.id in ids)
 
 
 def _instance(one: interfaces.Instance, height: int, width: int) -> ReceivedInstance:
+    x, y, crop = _cropped(one, height, width)
+    h, w = crop.shape
+    mask = np.zeros((height, width), np.bool_)
+    mask[y : y + h, x : x + w] = crop
+    box = (float(x), float(y), float(x + w), float(y + h))
+    return ReceivedInstance(int(one.id), str(one.phrase), float(one.score), box, mask)
+
+
+def _cropped(one: interfaces.Instance, height: int, width: int) -> tuple[int, int, Mask]:
+    """Return x, y and what is in the rectangle of an instance in a picture of that size."""
     roi, picture = one.roi, one.mask
     x, y, w, h = (int(v) for v in (roi.x_offset, roi.y_offset, roi.width, roi.height))
     if x + w > width or y + h > height:
@@ -191,7 +220,7 @@ def _instance(one: interfaces.Instance, height: int, width: int) -> ReceivedInst
             f'instance {one.id}: its rectangle of {w}x{h} at ({x}, {y}) reaches beyond the '
             f'{width}x{height} picture: the publisher must give both in the same pixels'
         )
-    mask = np.zeros((height, width), np.bool_)
+    mask = np.zeros((h, w), np.bool_)
     if w and h:
         data, step = bytes_of(picture.data), int(picture.step)
         if (int(picture.width), int(picture.height)) != (w, h) or step < w or (
@@ -202,9 +231,8 @@ def _instance(one: interfaces.Instance, height: int, width: int) -> ReceivedInst
                 f'{data.size} bytes, its rectangle {w}x{h}: the mask must be cropped to it'
             )
         rows = np.lib.stride_tricks.as_strided(data, (h, w), (step, 1), writeable=False)
-        np.not_equal(rows, 0, out=mask[y : y + h, x : x + w])
-    box = (float(x), float(y), float(x + w), float(y + h))
-    return ReceivedInstance(int(one.id), str(one.phrase), float(one.score), box, mask)
+        np.not_equal(rows, 0, out=mask)
+    return x, y, mask
 
 
 def _target(one: interfaces.Target, camera: Array) -> Target:

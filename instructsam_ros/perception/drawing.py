@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from instructsam_ros.perception.bounds import mask_bounds
+from instructsam_ros.perception.outlines import Outline, outline_of
 from instructsam_ros.perception.segmenter import Instance
 from instructsam_ros.perception.targets import Target
 
@@ -44,24 +44,26 @@ def draw_overlay(
     targets: Sequence[Target] = (),
     *,
     caption: str = '',
+    outlines: Sequence[Outline] = (),
 ) -> Image:
     """Return a copy of the RGB image [H, W, 3] with masks, ids, phrases, scores and distances.
 
     ``targets`` give ids and distances, in the order of ``instances``; without them instances
-    count from 1. ``caption`` is written in the lower left corner.
+    count from 1. ``caption`` is written in the lower left corner. ``outlines`` are those of the
+    masks, if they are known.
     """
     canvas = np.ascontiguousarray(image).copy()
     scale = _text_scale(canvas)
-    outlines = []
+    drawn = []
     for number, one in enumerate(instances):
         identity = targets[number].id if number < len(targets) else number + 1
-        bounds = _tint(canvas, one.mask, color_of(identity))
-        if bounds is not None:
-            outlines.append((number, identity, bounds))
+        outline = outlines[number] if number < len(outlines) else outline_of(one.mask)
+        if outline.area:
+            drawn.append((number, identity, _tint(canvas, outline, color_of(identity))))
     taken: list[Rectangle] = []
     if caption:
         taken.append(_caption(canvas, caption, scale))
-    for number, identity, bounds in outlines:
+    for number, identity, bounds in drawn:
         target = targets[number] if number < len(targets) else None
         text = label_text(identity, instances[number], target)
         rectangle = _place(_text_size(text, scale), bounds, taken, canvas.shape)
@@ -78,19 +80,9 @@ def label_text(identity: int, one: Instance, target: Target | None) -> str:
     return text
 
 
-def _tint(
-    canvas: Image, mask: NDArray[np.bool_], color: tuple[int, int, int]
-) -> Rectangle | None:
-    """Colour the mask's pixels and its outlines; return its bounds, None when it is empty."""
-    mask = np.ascontiguousarray(mask, np.bool_)
-    x, y, width, height = mask_bounds(mask)
-    if not width:
-        return None
-    # only the mask's own rectangle is touched, plus a rim for the outline
-    rim = 3
-    rows = slice(max(y - rim, 0), y + height + rim)
-    columns = slice(max(x - rim, 0), x + width + rim)
-    part, inside = canvas[rows, columns], mask[rows, columns].view(np.uint8)
+def _tint(canvas: Image, outline: Outline, color: tuple[int, int, int]) -> Rectangle:
+    """Colour the mask's pixels and its outlines; return its bounds."""
+    part, inside = canvas[outline.window], outline.mask
     # keep this much of each channel, add so much of the colour
     mixture = np.column_stack([(1 - _TINT) * np.eye(3), _TINT * np.array(color)])
     cv2.copyTo(cv2.transform(part, mixture), inside, part)
@@ -98,12 +90,13 @@ def _tint(
     # smooth lines cost time per corner: a third of them is as good to the eye
     contours, _ = cv2.findContours(inside, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_TC89_L1)
     # on the whole canvas: OpenCV would draw into its own copy of a slice
-    corner = (columns.start, rows.start)
+    corner = (outline.x, outline.y)
     cv2.drawContours(canvas, contours, -1, _INK, thickness + 1, offset=corner)
     # steps show where lines are thin; smoothing thick ones takes most of a picture's time
     smooth = cv2.LINE_AA if thickness < 3 else cv2.LINE_8
     cv2.drawContours(canvas, contours, -1, color, thickness, smooth, offset=corner)
-    return x, y, width, height
+    height, width = inside.shape
+    return outline.x, outline.y, width, height
 
 
 def _text_scale(canvas: Image) -> float:

@@ -3,6 +3,7 @@
 """Masks cropped to their rectangles: where they are once the camera has moved, how they overlap."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -37,6 +38,12 @@ class Outline:
         """Left, top, right, bottom; the last two are outside."""
         height, width = self.mask.shape
         return self.x, self.y, self.x + width, self.y + height
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Rows and columns of the picture that it takes up."""
+        height, width = self.mask.shape
+        return slice(self.y, self.y + height), slice(self.x, self.x + width)
 
     @property
     def centre(self) -> Array:
@@ -85,6 +92,29 @@ class Outline:
         mine = self.mask[low_y - top : high_y - top, low_x - left : high_x - left]
         its = other.mask[low_y - y0 : high_y - y0, low_x - x0 : high_x - x0]
         return cv2.countNonZero(cv2.bitwise_and(mine, its))
+
+
+    def within(
+        self, shape: tuple[int, int], corner: tuple[int, int] = (0, 0)
+    ) -> NDArray[np.bool_]:
+        """Return the mask [H, W] of a rectangle of the picture, as large as ``shape``.
+
+        ``corner`` is its left upper pixel, x and y; all of the outline must lie inside.
+        """
+        whole = np.zeros(shape, np.bool_)
+        left, top, right, bottom = self.corners
+        x, y = corner
+        whole[top - y : bottom - y, left - x : right - x] = self.mask.view(np.bool_)
+        return whole
+
+
+def common_window(outlines: Iterable[Outline]) -> tuple[slice, slice]:
+    """Return the rows and columns of the smallest rectangle around all; empty if there is none."""
+    corners = [one.corners for one in outlines if one.area]
+    if not corners:
+        return slice(0, 0), slice(0, 0)
+    left, top, right, bottom = zip(*corners, strict=True)
+    return slice(min(top), max(bottom)), slice(min(left), max(right))
 
 
 def outline_of(mask: NDArray[np.bool_]) -> Outline:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from instructsam_ros.perception.frame import Frame
 from instructsam_ros.perception.instruction import clean_instruction
+from instructsam_ros.perception.outlines import Outline, outline_of
 from instructsam_ros.perception.projection import Projector
 from instructsam_ros.perception.segmenter import Segmentation, Segmenter, stream_of
 from instructsam_ros.perception.targets import Target
@@ -29,6 +30,7 @@ class PerceptionResult:
         segmentation: the model's answer and instances.
         targets: one per instance, in order, geometry in the optical frame.
         timings: seconds per stage: ``segment``, ``project``, and ``track`` if it was tracked.
+        outlines: the instances' masks, each cropped to its rectangle; made if not given.
     """
 
     instruction: str
@@ -36,6 +38,12 @@ class PerceptionResult:
     segmentation: Segmentation
     targets: tuple[Target, ...]
     timings: Mapping[str, float]
+    outlines: tuple[Outline, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Crop the masks: all that is made of a result needs where they are."""
+        if len(self.outlines) != len(self.segmentation.instances):
+            object.__setattr__(self, 'outlines', _outlines(self.segmentation))
 
 
 class PerceptionPipeline:
@@ -77,12 +85,19 @@ class PerceptionPipeline:
         to_fixed = pose if fix is None else fix()
         located = time.perf_counter()
         instances = segmentation.instances
-        targets = self.projector.project(instances, frame.depth, frame.camera, rotation)
+        outlines = _outlines(segmentation)
+        targets = self.projector.project(
+            instances, frame.depth, frame.camera, rotation, outlines)
         projected = time.perf_counter()
         timings = {'segment': segmented - start, 'project': projected - located}
         if tracker is not None:
             targets = tracker.update(
-                targets, instances, frame.stamp, frame.camera, to_fixed, frame.depth
+                targets, instances, frame.stamp, frame.camera, to_fixed, frame.depth, outlines
             )
             timings['track'] = time.perf_counter() - projected
-        return PerceptionResult(instruction, frame.stamp, segmentation, targets, timings)
+        return PerceptionResult(
+            instruction, frame.stamp, segmentation, targets, timings, outlines)
+
+
+def _outlines(segmentation: Segmentation) -> tuple[Outline, ...]:
+    return tuple(outline_of(one.mask) for one in segmentation.instances)

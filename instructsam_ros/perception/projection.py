@@ -5,7 +5,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +13,7 @@ from instructsam_ros.perception.camera import CameraModel
 from instructsam_ros.perception.covariance import LevelAccuracy, pose_covariance
 from instructsam_ros.perception.level import LevelView
 from instructsam_ros.perception.noise import DepthNoise
+from instructsam_ros.perception.outlines import Outline, outline_of
 from instructsam_ros.perception.segmenter import Instance
 from instructsam_ros.perception.sight import SightCheck
 from instructsam_ros.perception.support import level_rotation, plane_normal
@@ -72,16 +72,19 @@ class Projector:
         depth: NDArray[np.float32] | None,
         camera: CameraModel | None,
         rotation: Array | None = None,
+        outlines: Sequence[Outline] | None = None,
     ) -> tuple[Target, ...]:
         """Return one target per instance, in order, with geometry in the optical frame.
 
         ``depth`` float32 [H, W] metres with NaN; ``camera`` for that size; ``rotation`` [3, 3],
         optical frame -> any frame whose z is up, None when gravity is unknown (then the support
-        plane in sight stands in for it, and NO_TF says so). Without depth or camera the targets
-        carry the reason and no geometry. Raises ValueError for sizes that do not match.
+        plane in sight stands in for it, and NO_TF says so). ``outlines`` are those of the masks,
+        if they are known. Without depth or camera the targets carry the reason and no geometry.
+        Raises ValueError for sizes that do not match.
         """
         masks = [np.ascontiguousarray(one.mask, np.bool_).view(np.uint8) for one in instances]
-        bounds = [_bounds(mask) for mask in masks]
+        bounds = [_bounds(one) for one in outlines or [
+            outline_of(one.mask) for one in instances]]
         statuses = [
             self._status_2d(one, mask, bound)
             for one, mask, bound in zip(instances, masks, bounds, strict=True)
@@ -224,10 +227,10 @@ def _without_geometry(number: int, one: Instance, status: TargetStatus) -> Targe
     return Target(number, one.phrase, float(one.score), status)
 
 
-def _bounds(mask: NDArray[np.uint8]) -> tuple[int, int, int, int]:
+def _bounds(outline: Outline) -> tuple[int, int, int, int]:
     """Return x, y, width, height of the mask's bounding rectangle; width 0 when it is empty."""
-    x, y, width, height = cv2.boundingRect(mask)
-    return x, y, width, height
+    height, width = outline.mask.shape
+    return outline.x, outline.y, width, height
 
 
 def _check_sizes(

@@ -37,7 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from instructsam_ros.perception.bounds import mask_bounds
+from instructsam_ros.perception.outlines import Outline, outline_of
 from instructsam_ros.perception.pipeline import PerceptionResult
 from instructsam_ros.perception.segmenter import Instance
 from instructsam_ros.perception.targets import Target, TargetGeometry
@@ -47,11 +47,17 @@ SCHEMA = 'instructsam_ros/result/1'
 
 def encode_rle(mask: NDArray[np.bool_]) -> dict[str, Any]:
     """Return a mask [H, W] as compressed COCO run-length encoding, ready for JSON."""
-    height, width = mask.shape
-    left, top, columns, rows = mask_bounds(mask)
+    return encode_outline(outline_of(mask), (mask.shape[0], mask.shape[1]))
+
+
+def encode_outline(outline: Outline, shape: tuple[int, int]) -> dict[str, Any]:
+    """Return the mask of a picture of ``shape`` (H, W) like ``encode_rle``."""
+    height, width = shape
+    left, top = outline.x, outline.y
+    rows, columns = outline.mask.shape
     # an empty row below, so that every run ends in its column
     inside = np.zeros((columns, rows + 1), np.int8)
-    inside[:, :rows] = mask[top:top + rows, left:left + columns].T
+    inside[:, :rows] = outline.mask.T
     changes = np.flatnonzero(np.diff(inside.ravel(), prepend=np.int8(0)))
     # from places in the rectangle to places in the picture, both column by column
     column, row = np.divmod(changes, rows + 1)
@@ -88,8 +94,9 @@ def result_record(
         'answer': segmentation.answer,
         'phrases': list(segmentation.phrases),
         'instances': [
-            _instance_record(identity, one)
-            for identity, one in zip(ids, segmentation.instances, strict=True)
+            _instance_record(identity, one, outline)
+            for identity, one, outline in zip(
+                ids, segmentation.instances, result.outlines, strict=True)
         ],
         'frame': 'camera_optical',
         'targets': [_target_record(target) for target in result.targets],
@@ -102,14 +109,14 @@ def result_document(records: list[dict[str, Any]]) -> str:
     return json.dumps({'schema': SCHEMA, 'results': records}, indent=1, allow_nan=False) + '\n'
 
 
-def _instance_record(identity: int, one: Instance) -> dict[str, Any]:
+def _instance_record(identity: int, one: Instance, outline: Outline) -> dict[str, Any]:
     return {
         'id': identity,
         'phrase': one.phrase,
         'score': float(one.score),
         'box': [float(value) for value in one.box],
-        'area': int(np.count_nonzero(one.mask)),
-        'segmentation': encode_rle(one.mask),
+        'area': outline.area,
+        'segmentation': encode_outline(outline, (one.mask.shape[0], one.mask.shape[1])),
     }
 
 

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instructsam_ros.perception.camera import CameraModel
-from instructsam_ros.perception.outlines import Outline, outline_of
-from instructsam_ros.perception.segmenter import Instance
+from instructsam_ros.perception.outlines import Outline
 from instructsam_ros.perception.targets import Target, TargetGeometry
 
 Array = NDArray[np.float64]
@@ -125,9 +124,9 @@ def transformed_all(
 
 
 def sightings_of(
-    targets: Sequence[Target], instances: Sequence[Instance], view: View
+    targets: Sequence[Target], outlines: Sequence[Outline], view: View
 ) -> list[Sighting]:
-    """Return what a picture shows, one per instance."""
+    """Return what a picture shows, one per target and the outline of its mask."""
     known = [target.geometry for target in targets if target.geometry is not None]
     fixed = iter([] if view.to_fixed is None else transformed_all(known, view.to_fixed))
     centroids = np.array([one.centroid for one in known]).reshape(-1, 3)
@@ -137,9 +136,9 @@ def sightings_of(
     shown = iter(_projected(probes, view.camera))
     places = iter(probes)
     found = []
-    for target, one in zip(targets, instances, strict=True):
+    for target, outline in zip(targets, outlines, strict=True):
         phrase = ' '.join(target.phrase.casefold().split())
-        outline, here = outline_of(one.mask), target.geometry
+        here = target.geometry
         if here is None:
             found.append(Sighting(view, outline, phrase))
             continue

@@ -12,7 +12,7 @@ from instructsam_ros.perception import filtering
 from instructsam_ros.perception.association import Candidates, Overlaps, associate, overlaps
 from instructsam_ros.perception.beliefs import Track, filtered
 from instructsam_ros.perception.camera import CameraModel
-from instructsam_ros.perception.outlines import Outline
+from instructsam_ros.perception.outlines import Outline, outline_of
 from instructsam_ros.perception.segmenter import Instance
 from instructsam_ros.perception.sightings import (
     Forecast,
@@ -81,13 +81,15 @@ class Tracker:
         camera: CameraModel | None,
         to_fixed: Array | None,
         depth: Depth | None = None,
+        outlines: Sequence[Outline] | None = None,
     ) -> tuple[Target, ...]:
         """Return a picture's targets in the same order, with lasting ids and filtered poses.
 
         ``targets`` as the projector returns them, one per instance, geometry in the optical frame
         (of the answer too); ``stamp`` of the picture, seconds; ``camera`` and ``depth`` as the
         projector got them; ``to_fixed`` [4, 4] optical frame -> a frame in which objects rest,
-        None when unknown: then there are ids only. Centroid and normal are of this picture alone.
+        None when unknown: then there are ids only; ``outlines`` of the masks, if they are known.
+        Centroid and normal are of this picture alone.
         A stamp that lies further back than ``time_to_live`` begins anew. Raises ValueError when
         targets and instances differ in number.
         """
@@ -100,7 +102,8 @@ class Tracker:
             self.reset()
         self._stamp = stamp
         view = View(stamp, camera, to_fixed, _shape(instances, camera, depth))
-        seen = sightings_of(targets, instances, view)
+        outlines = outlines or [outline_of(one.mask) for one in instances]
+        seen = sightings_of(targets, outlines, view)
         expected = forecasts([track.whole for track in self._tracks], view)
         masks = self._overlaps(expected, seen, view)
         places = self._whereabouts(expected, masks, depth)

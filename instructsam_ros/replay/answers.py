@@ -15,7 +15,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from instructsam_ros.perception.results import decode_rle, encode_rle
+from instructsam_ros.perception.pipeline import PerceptionResult
+from instructsam_ros.perception.results import decode_rle, encode_outline
 from instructsam_ros.perception.segmenter import Segmentation, Segmenter
 from instructsam_ros.replay.errors import BagError, BagWriteError
 
@@ -85,13 +86,16 @@ class AnswerBook:
             file.seek(place)
             return _answer(json.loads(file.readline()))
 
-    def add(self, stamp_ns: int, instruction: str, found: Segmentation) -> None:
+    def add(self, stamp_ns: int, result: PerceptionResult) -> None:
         """Write an answer down. Raises BagWriteError."""
+        found = result.segmentation
         self._write({
-            'stamp_ns': stamp_ns, 'instruction': instruction, 'answer': found.answer,
+            'stamp_ns': stamp_ns, 'instruction': result.instruction, 'answer': found.answer,
             'phrases': list(found.phrases),
-            'instances': [{'phrase': one.phrase, 'score': one.score, 'box': list(one.box),
-                           'segmentation': encode_rle(one.mask)} for one in found.instances],
+            'instances': [{
+                'phrase': one.phrase, 'score': one.score, 'box': list(one.box),
+                'segmentation': encode_outline(outline, (one.mask.shape[0], one.mask.shape[1]))}
+                for one, outline in zip(found.instances, result.outlines, strict=True)],
             'timings': {name: round(value, 6) for name, value in found.timings.items()}})
 
     def _write(self, record: Mapping[str, Any]) -> None:
@@ -150,9 +154,7 @@ class RememberingSegmenter:
         self.remembered = known is not None
         if known is not None:
             return known
-        found = self._segmenter.segment(image, instruction, threshold=threshold)
-        self._book.add(self.stamp_ns, instruction, found)
-        return found
+        return self._segmenter.segment(image, instruction, threshold=threshold)
 
 
 def _answer(record: Mapping[str, Any]) -> RememberedAnswer:

@@ -81,9 +81,11 @@ def _judged(entry: Mapping[str, Any]) -> tuple[str, float]:
 def _drawn(outcome: Outcome, image: NDArray[np.uint8]) -> bytes:
     """Return what was found, and to its right what is true, as JPEG."""
     found = outcome.result.segmentation.instances
-    panels = [draw_overlay(image, found, outcome.result.targets, caption='found')]
+    panels = [draw_overlay(image, found, outcome.result.targets, caption='found',
+                           outlines=outcome.result.outlines)]
     if outcome.truth is not None:
-        panels.append(draw_overlay(image, list(outcome.truth), caption='true'))
+        panels.append(draw_overlay(image, list(outcome.truth), caption='true',
+                                   outlines=[one.outline for one in outcome.truth]))
     height = round(image.shape[0] * _WIDTH / image.shape[1])
     small = [cv2.resize(one, (_WIDTH, height), interpolation=cv2.INTER_AREA) for one in panels]
     done, jpeg = cv2.imencode(

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from instructsam.metrics import Metrics, SegmentationMetrics
+from instructsam.metrics import MaskCounts, Metrics, SegmentationMetrics
 from instructsam.tracking_metrics import (
     SAME_PLACE,
     TrackedFrame,
     TrackingScore,
-    mask_ious,
     score_sequence,
 )
+from instructsam_ros.perception.outlines import Outline, common_window
 from instructsam_ros.perception.pipeline import PerceptionResult
 from instructsam_ros.perception.targets import TargetGeometry
 from instructsam_ros.replay.assembling import BagFrame
@@ -75,16 +75,15 @@ class Evaluator:
         if outcome.truth is not None:
             truth = outcome.truth
             kind = query.kind or ('present' if truth else 'absent')
-            found_masks = [one.mask for one in found]
-            true_masks = [one.mask for one in truth]
-            overlaps = mask_ious(found_masks, true_masks)
+            _check_shapes([*(one.mask.shape for one in found), *(one.shape for one in truth)])
+            counts = count_pixels(outcome.result.outlines, [one.outline for one in truth])
             entry['kind'] = kind
             entry['meant'] = [one.phrase for one in truth]
-            entry['iou'] = round(self._metrics.add(
-                found_masks, [one.score for one in found], true_masks, kind=kind), _DIGITS)
+            entry['iou'] = round(self._metrics.add_counts(
+                counts, [one.score for one in found], kind=kind), _DIGITS)
             self._blocks.append(outcome.frame.index)
             self._kinds[kind] = None
-            pairs = self._track(outcome, truth, overlaps)
+            pairs = self._track(outcome, truth, counts.ious)
         entry['targets'] = [
             _target_entry(number, outcome, pairs.get(number)) for number in range(len(found))]
         self.per_frame.append(entry)
@@ -156,6 +155,38 @@ class Evaluator:
             'p50': _rounded(np.median(values)), 'p95': _rounded(np.percentile(values, 95)),
             'max': _rounded(max(values)), 'mean': _rounded(np.mean(values))}
             for name, values in stages.items()}
+
+
+def count_pixels(found: Sequence[Outline], true: Sequence[Outline]) -> MaskCounts:
+    """Return what found and true masks of one picture have and share, pixels."""
+    rows, columns = common_window([*found, *true])
+    corner = columns.start, rows.start
+    unions = []
+    for group in (found, true):
+        union = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
+        for one in group:
+            if one.area:
+                down, across = (
+                    slice(side.start - start, side.stop - start)
+                    for side, start in zip(one.window, corner[::-1], strict=True))
+                union[down, across] |= one.mask
+        unions.append(union)
+    either = sum(int(np.count_nonzero(union)) for union in unions)
+    both = int(np.count_nonzero(unions[0] & unions[1]))
+    shared = np.array([a.common(b) for a in found for b in true], np.float64)
+    return MaskCounts(
+        _areas(found), _areas(true), shared.reshape(len(found), len(true)), both, either - both)
+
+
+def _areas(outlines: Sequence[Outline]) -> np.ndarray:
+    return np.array([one.area for one in outlines], np.float64)
+
+
+def _check_shapes(shapes: Sequence[tuple[int, ...]]) -> None:
+    if len(set(shapes)) > 1:
+        raise ValueError(
+            f'masks of different shapes {sorted(set(shapes))}: the truth must be as large as the '
+            'pictures')
 
 
 def _rounded(value: Any) -> float:

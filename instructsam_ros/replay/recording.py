@@ -94,18 +94,19 @@ class ResultRecorder:
         header, at_ns = source.image.header, source.stamp_ns
         placed = Header(stamp=header.stamp, frame_id=target_frame)
         shape = (frame.image.shape[0], frame.image.shape[1])
-        drawn = pictures.overlay(result, frame.image)
+        drawn, labels = pictures.overlay(result, frame.image), pictures.label_map(result, shape)
         messages: dict[str, Callable[[], Any]] = {
             'instances': lambda: results.instance_array(result, header, shape, number),
             'targets': lambda: results.target_array(result, placed, number, transform=to_target),
             'detections': lambda: detections.detections_2d(result, header),
             'detections_3d': lambda: detections.detections_3d(
                 result, placed, transform=to_target),
-            'label_image': lambda: pictures.label_image(result, header, shape),
+            'label_image': lambda: pictures.label_image(result, header, shape, labels),
             'label_info': lambda: pictures.label_info(result, header),
             'markers': lambda: self._board.update(result, placed, transform=to_target),
             'points': lambda: clouds.point_cloud(
-                result, placed, frame.image, frame.depth, frame.camera, transform=to_target),
+                result, placed, frame.image, frame.depth, frame.camera, transform=to_target,
+                labels=labels),
             'overlay/compressed': lambda: array_to_compressed(drawn, header),
         }
         for name, make in messages.items():

@@ -224,6 +224,8 @@ class Replay:
                 frame, query.text, threshold=self._options.threshold, locate=lambda: gravity,
                 tracker=asker.tracker_for(query, self._assembler.restarts))
             took = time.perf_counter() - started
+            if not asker.segmenter.remembered:
+                book.add(source.stamp_ns, result)
             timings = {'decode': decoded, **result.timings,
                        **{f'segment: {k}': v for k, v in result.segmentation.timings.items()}}
             if asker.segmenter.remembered:

@@ -3,7 +3,7 @@
 """What is true of a picture and a query: from the bag's topics or a COCO file."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from instructsam_ros.bridge.results import instances_of, targets_of
+from instructsam_ros.bridge.results import message_outline, targets_of
+from instructsam_ros.perception.outlines import Outline, outline_of
 from instructsam_ros.perception.targets import TargetGeometry
 from instructsam_ros.replay.assembling import BagFrame
 from instructsam_ros.replay.errors import BagError
@@ -30,24 +31,29 @@ class TrueObject:
         id: lasting, within a scene.
         scene: number of the scene.
         phrase: its name.
-        mask: bool [H, W]; also the rectangle that drawing asks for.
+        outline: its mask.
+        shape: height and width of the picture.
         geometry: in the optical frame; None where nothing is known.
     """
 
     id: int
     phrase: str
-    mask: Mask
+    outline: Outline
+    shape: tuple[int, int]
     geometry: TargetGeometry | None = None
     scene: int = 0
     score: float = field(default=1.0, init=False)
 
     @property
+    def mask(self) -> Mask:
+        """The mask, bool [H, W]; drawn anew each time."""
+        return self.outline.within(self.shape)
+
+    @property
     def box(self) -> tuple[float, float, float, float]:
         """The rectangle around the mask: x0, y0, x1, y1."""
-        rows, columns = np.flatnonzero(self.mask.any(1)), np.flatnonzero(self.mask.any(0))
-        if not len(rows):
-            return (0.0, 0.0, 0.0, 0.0)
-        return (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
+        x0, y0, x1, y1 = self.outline.corners
+        return float(x0), float(y0), float(x1), float(y1)
 
 
 class Truth(Protocol):
@@ -77,24 +83,25 @@ class TopicTruth:
         """Return what is meant and can be seen; None where nobody knows."""
         meant = frame.companions.get(self._topics.meant_instances or '')
         if query.objects is None and meant is not None and meant.instruction == query.text:
-            return self._objects(frame, meant)
+            return self._objects(frame, meant, {int(one.id) for one in meant.instances})
         everything = frame.companions.get(self._topics.truth_instances or '')
         if everything is None:
             return None
-        known = self._objects(frame, everything)
         ids = query.objects
         if ids is None:
-            ids = named_by(query.text, {one.id: one.phrase for one in known})
-        return None if ids is None else [one for one in known if one.id in ids]
+            ids = named_by(
+                query.text, {int(one.id): str(one.phrase) for one in everything.instances})
+        return None if ids is None else self._objects(frame, everything, ids)
 
-    def _objects(self, frame: BagFrame, message: Any) -> list[TrueObject]:
+    def _objects(self, frame: BagFrame, message: Any, ids: Collection[int]) -> list[TrueObject]:
         targets = frame.companions.get(self._topics.truth_targets or '')
         places = {} if targets is None else {
-            one.id: one.geometry for one in targets_of(targets)}
+            one.id: one.geometry for one in targets_of(targets, ids=ids)}
+        shape = int(message.height), int(message.width)
         # of what is meant the number is the instruction's, ids then begin anew anyway
-        return [TrueObject(one.id, one.phrase, one.mask, places.get(one.id),
-                           int(message.instruction_id))
-                for one in instances_of(message)]
+        return [TrueObject(int(one.id), str(one.phrase), message_outline(one, shape), shape,
+                           places.get(int(one.id)), int(message.instruction_id))
+                for one in message.instances if one.id in ids]
 
 
 class CocoTruth:
@@ -167,7 +174,8 @@ class CocoTruth:
                 f'{self._path}: annotation {one.get("id")}: its segmentation is neither polygons '
                 f'nor RLE ({type(error).__name__}: {error})') from None
         return TrueObject(
-            self._id(one), str(self._names.get(one.get('category_id'), '')), mask)
+            self._id(one), str(self._names.get(one.get('category_id'), '')), outline_of(mask),
+            mask.shape)
 
 
 def named_by(text: str, names: Mapping[int, str]) -> frozenset[int] | None:

@@ -64,6 +64,30 @@ class Metrics:
         return values | {f'P@{t:g}': value for t, value in self.precision.items()}
 
 
+@dataclass(frozen=True, eq=False)
+class MaskCounts:
+    """Pixels that the masks of one query have, and share: all that figures are made of.
+
+    Attributes:
+        found, true: [M] and [N] pixels of each predicted and each true mask.
+        shared: [M, N] pixels of each pair.
+        intersection, union: of all predicted masks together and all true ones together.
+    """
+
+    found: npt.NDArray[np.float64]
+    true: npt.NDArray[np.float64]
+    shared: npt.NDArray[np.float64]
+    intersection: int
+    union: int
+
+    @property
+    def ious(self) -> npt.NDArray[np.float64]:
+        """Intersection over union [M, N] of each pair; 0 for two empty masks."""
+        ious: npt.NDArray[np.float64] = self.shared / np.maximum(
+            self.found[:, None] + self.true[None] - self.shared, 1)
+        return ious
+
+
 @dataclass(frozen=True)
 class _Query:
     kind: str
@@ -114,10 +138,14 @@ class SegmentationMetrics:
         if len(shapes) > 1:
             raise ValueError(f'masks of different shapes {sorted(shapes)}: resize them to the '
                              'image first')
-        areas, true_areas, overlap, intersection, union = _count(predicted, truth)
-        ious = overlap / np.maximum(areas[:, None] + true_areas[None] - overlap, 1)
-        values = np.asarray(scores, dtype=np.float64).reshape(len(predicted))
-        query = _Query(kind, len(truth), intersection, union, values, _match(values, ious))
+        return self.add_counts(_count(predicted, truth), scores, kind=kind)
+
+    def add_counts(self, counts: MaskCounts, scores: Sequence[float] | npt.NDArray[np.floating],
+                   *, kind: str = 'all') -> float:
+        """Add a query whose pixels are counted already, like ``add``."""
+        values = np.asarray(scores, dtype=np.float64).reshape(len(counts.found))
+        query = _Query(kind, len(counts.true), counts.intersection, counts.union, values,
+                       _match(values, counts.ious))
         self._queries.append(query)
         return self.empty_iou if query.iou is None else query.iou
 
@@ -259,15 +287,11 @@ def _ratio(queries: Sequence[_Query]) -> float | None:
     return sum(q.intersection for q in queries) / (sum(q.union for q in queries) + 1e-10)
 
 
-_Counts = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64], int, int]
-
-
 def _count(predicted: Sequence[BoolArray] | BoolArray,
-           truth: Sequence[BoolArray] | BoolArray) -> _Counts:
-    """Pixels of each prediction, each truth, each overlap, and of the unions' overlap and union."""
+           truth: Sequence[BoolArray] | BoolArray) -> MaskCounts:
     masks = [np.asarray(mask, dtype=bool) for mask in (*predicted, *truth)]
     if not masks:
-        return np.zeros(0), np.zeros(0), np.zeros((0, 0)), 0, 0
+        return MaskCounts(np.zeros(0), np.zeros(0), np.zeros((0, 0)), 0, 0)
     windows = [window for window in map(mask_window, masks) if window[0].stop]
     if not windows:
         masks = [mask[:0, :0] for mask in masks]
@@ -283,8 +307,9 @@ def _count(predicted: Sequence[BoolArray] | BoolArray,
         union = found if place < number else real
         union |= mask
     intersection = int(np.count_nonzero(found & real))
-    return (areas[:number], areas[number:], mask_overlaps(masks[:number], masks[number:]),
-            intersection, int(np.count_nonzero(found) + np.count_nonzero(real)) - intersection)
+    return MaskCounts(
+        areas[:number], areas[number:], mask_overlaps(masks[:number], masks[number:]),
+        intersection, int(np.count_nonzero(found) + np.count_nonzero(real)) - intersection)
 
 
 def _match(scores: npt.NDArray[np.float64], ious: npt.NDArray[np.float64]) -> BoolArray:
