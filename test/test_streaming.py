@@ -293,6 +293,40 @@ def test_a_standing_picture_is_confirmed(segmenter, monkeypatch):
     assert stream.counters.drafted == 3
 
 
+def test_instructions_about_one_picture_share_its_encoders(segmenter, monkeypatch):
+    model = segmenter.model
+    monkeypatch.setattr(model, 'logits', Babble(model.config, TALKATIVE))
+    monkeypatch.setattr(model.config, 'max_new_tokens', 20)
+    seen = []
+    for owner, name in ((model, 'encode_vlm_image'), (model.detector, 'encode_image')):
+        encode = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *given, encode=encode, name=name: (
+            seen.append(name), encode(*given))[1])
+    first = segmenter.stream()
+    streams = {'the red mug': first, 'the blue cup': first.sibling(), 'a box': first.sibling()}
+    image = picture(0)
+    # of these pictures the tiny model names a phrase
+    for number in (0, 2):
+        # cameras write into the same memory
+        image[:] = picture(number)
+        expected = [segmenter.segment(image, text, threshold=0.3) for text in streams]
+        del seen[:]
+        found = [one.segment(image, text, threshold=0.3) for text, one in streams.items()]
+        for one, other in zip(found, expected, strict=True):
+            same(one, other)
+        assert all(one.phrases for one in found)
+        assert sorted(seen) == ['encode_image', 'encode_vlm_image']
+        # as if each had encoded the picture
+        assert not found[0].reused and 'vlm_encode' in found[1].reused
+        assert found[1].timings['vlm_encode'] == found[0].timings['vlm_encode'] > 0
+    # another array with equal pixels is the same picture; one pixel more makes another
+    first.segment(image.copy(), 'the red mug', threshold=0.3)
+    assert sorted(seen) == ['encode_image', 'encode_vlm_image']
+    image[5, 7] ^= 1
+    first.segment(image, 'the red mug', threshold=0.3)
+    assert seen.count('encode_vlm_image') == 2
+
+
 def test_a_quoted_phrase_is_the_first_draft(segmenter, monkeypatch):
     builder = PromptBuilder(segmenter.tokenizer, segmenter.model.config)
     ids = builder.answer_ids('<|object_ref_start|>red mug<|object_ref_end|>')

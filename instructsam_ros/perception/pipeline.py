@@ -43,7 +43,27 @@ class PerceptionResult:
     def __post_init__(self) -> None:
         """Crop the masks: all that is made of a result needs where they are."""
         if len(self.outlines) != len(self.segmentation.instances):
-            object.__setattr__(self, 'outlines', _outlines(self.segmentation))
+            outlines = tuple(outline_of(one.mask) for one in self.segmentation.instances)
+            object.__setattr__(self, 'outlines', outlines)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A frame with the model's answer, of which nothing was measured yet.
+
+    Attributes:
+        frame: what was asked about.
+        instruction: as the model got it (white space collapsed).
+        segmentation: the answer.
+        seconds: that it took.
+        outlines: the instances' masks, each cropped to its rectangle.
+    """
+
+    frame: Frame
+    instruction: str
+    segmentation: Segmentation
+    seconds: float
+    outlines: tuple[Outline, ...]
 
 
 class PerceptionPipeline:
@@ -75,29 +95,44 @@ class PerceptionPipeline:
         another one than gravity's; it is asked after ``locate``. ``standing``: picture after
         picture of one camera is asked the same, which models may answer faster.
         """
+        answered = self.segment(frame, instruction, threshold=threshold, standing=standing)
+        pose = frame.camera_pose if locate is None else locate()
+        return self.measure(answered, pose, pose if fix is None else fix(), tracker)
+
+    def segment(
+        self, frame: Frame, instruction: str, *, threshold: float | None = None,
+        standing: bool = False,
+    ) -> Answered:
+        """Ask the model, the first half of ``run``. Raises ValueError like it."""
         instruction = clean_instruction(instruction)
         start = time.perf_counter()
         segmenter = self._stream if standing else self.segmenter
         segmentation = segmenter.segment(frame.image, instruction, threshold=threshold)
-        segmented = time.perf_counter()
-        pose = frame.camera_pose if locate is None else locate()
+        outlines = tuple(outline_of(one.mask) for one in segmentation.instances)
+        seconds = time.perf_counter() - start
+        return Answered(frame, instruction, segmentation, seconds, outlines)
+
+    def measure(
+        self, answered: Answered, pose: Pose | None, to_fixed: Pose | None,
+        tracker: Tracker | None = None,
+    ) -> PerceptionResult:
+        """Measure and track what the model found, the other half of ``run``; on any thread.
+
+        ``pose`` is that of the camera in a frame whose z is up, ``to_fixed`` in the one in which
+        objects rest; None when unknown.
+        """
+        frame, segmentation, outlines = answered.frame, answered.segmentation, answered.outlines
         rotation = None if pose is None else pose[:3, :3]
-        to_fixed = pose if fix is None else fix()
-        located = time.perf_counter()
         instances = segmentation.instances
-        outlines = _outlines(segmentation)
+        start = time.perf_counter()
         targets = self.projector.project(
             instances, frame.depth, frame.camera, rotation, outlines)
         projected = time.perf_counter()
-        timings = {'segment': segmented - start, 'project': projected - located}
+        timings = {'segment': answered.seconds, 'project': projected - start}
         if tracker is not None:
             targets = tracker.update(
                 targets, instances, frame.stamp, frame.camera, to_fixed, frame.depth, outlines
             )
             timings['track'] = time.perf_counter() - projected
         return PerceptionResult(
-            instruction, frame.stamp, segmentation, targets, timings, outlines)
-
-
-def _outlines(segmentation: Segmentation) -> tuple[Outline, ...]:
-    return tuple(outline_of(one.mask) for one in segmentation.instances)
+            answered.instruction, frame.stamp, segmentation, targets, timings, outlines)

@@ -72,6 +72,16 @@ def stream_of(segmenter: Segmenter) -> Segmenter:
     return segmenter if stream is None else stream()
 
 
+def stream_beside(stream: Segmenter, segmenter: Segmenter) -> Segmenter:
+    """Return a stream of ``segmenter`` for another instruction about the pictures of ``stream``.
+
+    It gives the same results, faster where the model can use what the other one has seen in the
+    same picture (``stream.sibling()``); both are then for one thread.
+    """
+    sibling = getattr(stream, 'sibling', None)
+    return stream_of(segmenter) if sibling is None else sibling()
+
+
 def load_segmenter(model: str | None = None, device: str = 'auto') -> Segmenter:
     """Load a model as a Segmenter.
 

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from instructsam_ros.perception.pipeline import PerceptionResult
+from instructsam_ros.perception.pipeline import Answered
 from instructsam_ros.perception.results import decode_rle, encode_outline
 from instructsam_ros.perception.segmenter import Segmentation, Segmenter
 from instructsam_ros.replay.errors import BagError, BagWriteError
@@ -86,16 +86,16 @@ class AnswerBook:
             file.seek(place)
             return _answer(json.loads(file.readline()))
 
-    def add(self, stamp_ns: int, result: PerceptionResult) -> None:
+    def add(self, stamp_ns: int, answered: Answered) -> None:
         """Write an answer down. Raises BagWriteError."""
-        found = result.segmentation
+        found = answered.segmentation
         self._write({
-            'stamp_ns': stamp_ns, 'instruction': result.instruction, 'answer': found.answer,
+            'stamp_ns': stamp_ns, 'instruction': answered.instruction, 'answer': found.answer,
             'phrases': list(found.phrases),
             'instances': [{
                 'phrase': one.phrase, 'score': one.score, 'box': list(one.box),
                 'segmentation': encode_outline(outline, (one.mask.shape[0], one.mask.shape[1]))}
-                for one, outline in zip(found.instances, result.outlines, strict=True)],
+                for one, outline in zip(found.instances, answered.outlines, strict=True)],
             'timings': {name: round(value, 6) for name, value in found.timings.items()}})
 
     def _write(self, record: Mapping[str, Any]) -> None:

@@ -2,10 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The results of a replay as a bag: the topics of the live node, with the stamps of the input."""
 
-import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from queue import Queue
 from typing import Any
 
 from sensor_msgs.msg import CameraInfo
@@ -19,19 +18,18 @@ from instructsam_ros.perception.pipeline import PerceptionResult
 from instructsam_ros.replay.assembling import BagFrame
 from instructsam_ros.replay.reading import BagReader
 from instructsam_ros.replay.topics import BagTopics
+from instructsam_ros.replay.worker import Worker
 from instructsam_ros.replay.writing import BagWriter
 
 NODE = '/instructsam'
 # results that may wait: pictures are large
 _WAITING = 3
 
-Job = tuple[BagFrame, Frame, PerceptionResult, int, Any, str]
-
 
 class ResultRecorder:
     """Writes results while a replay runs; a context manager.
 
-    A thread of its own draws, packs and writes, while the next picture is searched.
+    A thread of its own draws, packs and writes, while the next picture is searched and measured.
     """
 
     def __init__(self, path: Path, bag: BagReader, topics: BagTopics) -> None:
@@ -43,9 +41,7 @@ class ResultRecorder:
         self._board = MarkerBoard()
         self._info_topic = topics.camera_info
         self._bag, self._topics = bag, topics
-        self._jobs: Queue[Job | None] = Queue(_WAITING)
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._work, name='recorder', daemon=True)
+        self._worker = Worker('recorder', _WAITING)
 
     def __enter__(self) -> 'ResultRecorder':
         try:
@@ -53,16 +49,16 @@ class ResultRecorder:
         except BaseException as error:
             self._writer.__exit__(type(error), error, None)
             raise
-        self._thread.start()
+        self._worker.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: Any, trace: Any) -> None:
-        self._jobs.put(None)
-        self._thread.join()
-        failure = self._failure if error is None else error
-        self._writer.__exit__(None if failure is None else type(failure), failure, trace)
-        if error is None and failure is not None:
-            raise failure
+        try:
+            self._worker.__exit__(kind, error, trace)
+        except BaseException as failure:
+            self._writer.__exit__(type(failure), failure, None)
+            raise
+        self._writer.__exit__(kind, error, trace)
 
     def write(
         self, source: BagFrame, frame: Frame, result: PerceptionResult, number: int,
@@ -73,19 +69,8 @@ class ResultRecorder:
         ``to_target`` [4, 4] optical frame -> ``target_frame``, None when they are the same.
         Raises BagWriteError, perhaps because of a result before.
         """
-        if self._failure is not None:
-            raise self._failure
-        self._jobs.put((source, frame, result, number, to_target, target_frame))
-
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            if self._failure is not None:
-                continue
-            try:
-                self._write(*job)
-            # raised where the next result comes from
-            except BaseException as error:
-                self._failure = error
+        self._worker.do(
+            partial(self._write, source, frame, result, number, to_target, target_frame))
 
     def _write(
         self, source: BagFrame, frame: Frame, result: PerceptionResult, number: int,

@@ -6,9 +6,10 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +20,26 @@ from instructsam_ros.nodes.notices import Notices
 from instructsam_ros.nodes.settings import PerceptionSettings
 from instructsam_ros.perception.pipeline import PerceptionPipeline
 from instructsam_ros.perception.projection import Projector
-from instructsam_ros.perception.segmenter import Segmenter, stream_of
+from instructsam_ros.perception.segmenter import Segmenter, stream_beside, stream_of
 from instructsam_ros.perception.tracking import Tracker
 from instructsam_ros.replay.answers import AnswerBook, RememberingSegmenter
 from instructsam_ros.replay.asking import Asker
 from instructsam_ros.replay.assembling import BagFrame, FrameAssembler
-from instructsam_ros.replay.cases import CaseKeeper
 from instructsam_ros.replay.errors import BagError, BagWriteError
-from instructsam_ros.replay.evaluating import Evaluator, Outcome
 from instructsam_ros.replay.live_frames import answered_frames
+from instructsam_ros.replay.measuring import Measurer, Moment
 from instructsam_ros.replay.placing import Placer
 from instructsam_ros.replay.reading import BagReader
 from instructsam_ros.replay.recording import ResultRecorder
 from instructsam_ros.replay.report import write_report
 from instructsam_ros.replay.schedule import Query, Schedule
 from instructsam_ros.replay.topics import BagTopics
-from instructsam_ros.replay.truth import Truth
+from instructsam_ros.replay.truth import TrueObject, Truth
+from instructsam_ros.replay.worker import Worker
 
 SCHEMA = 'instructsam_ros/replay/1'
+# answers that may wait to be measured: pictures are large
+_WAITING = 2
 METRICS, REPORT, RESULTS, ANSWERS, PICTURES = (
     'metrics.json', 'report.html', 'results', 'answers.jsonl', 'pictures')
 
@@ -118,10 +121,9 @@ class Replay:
         self._decoder = FrameDecoder(
             lambda: self._settings, Notices(self._warn, lambda text: None),
             self._placer.extrinsics, topics.depth_camera_info or '--depth-camera-info')
+        self._stream: Segmenter | None = None
         self._askers: dict[str, Asker] = {}
-        self._evaluator, self._cases = Evaluator(), CaseKeeper()
-        self._processed = 0
-        self._took = 0.0
+        self._measurer = Measurer(options.target_frame)
         self._pictures: dict[str, bytes] = {}
         self._dropped: Counter[str] = Counter()
 
@@ -149,18 +151,19 @@ class Replay:
         try:
             with AnswerBook(out / ANSWERS, about, resume=self._options.resume) as book, \
                     ResultRecorder(results, self._bag, self._topics) as recorder, \
+                    Worker('measuring', _WAITING) as worker, \
                     closing(self._frames()) as frames:
                 try:
                     for frame in frames:
-                        self._process(frame, book, recorder)
-                        progress(self._time(frame), self._processed)
+                        self._process(frame, book, recorder, worker)
+                        progress(self._time(frame), self._measurer.processed)
                 except KeyboardInterrupt:
                     interrupted = True
                     trouble = 'it was interrupted: the rest of the bag is missing'
                 except BagError as error:
                     trouble = str(error)
         except BagWriteError as error:
-            if not self._processed:
+            if not self._measurer.processed:
                 raise
             trouble = str(error)
         if trouble:
@@ -191,7 +194,7 @@ class Replay:
             while waiting is not None and frame.bag_ns >= busy_until:
                 begun, chosen, waiting = max(busy_until, waiting.bag_ns), waiting, None
                 yield chosen
-                busy_until = begun + round((latency or self._took) * 1e9)
+                busy_until = begun + round((latency or self._measurer.took) * 1e9)
             if waiting is not None:
                 self._dropped['a newer frame came'] += 1
             waiting = frame
@@ -199,7 +202,10 @@ class Replay:
         if waiting is not None:
             yield waiting
 
-    def _process(self, source: BagFrame, book: AnswerBook, recorder: ResultRecorder) -> None:
+    def _process(
+        self, source: BagFrame, book: AnswerBook, recorder: ResultRecorder, worker: Worker
+    ) -> None:
+        """Ask the model about a picture, and have the rest done while it gets the next one."""
         seconds = self._time(source)
         queries = self._schedule.queries(seconds, source.bag_ns)
         if not queries:
@@ -214,45 +220,40 @@ class Replay:
             self._dropped['unusable picture'] += 1
             return
         decoded = time.perf_counter() - begun
-        gravity, to_target = self._placer.locate(source.image.header)
-        self._took = 0.0
+        moment = Moment(source, seconds, decoded, *self._placer.locate(source.image.header),
+                        self._assembler.restarts)
         for query in queries:
             asker = self._asker(query, book)
-            started = time.perf_counter()
             asker.segmenter.stamp_ns = source.stamp_ns
-            result = asker.pipeline.run(
-                frame, query.text, threshold=self._options.threshold, locate=lambda: gravity,
-                tracker=asker.tracker_for(query, self._assembler.restarts))
-            took = time.perf_counter() - started
-            if not asker.segmenter.remembered:
-                book.add(source.stamp_ns, result)
-            timings = {'decode': decoded, **result.timings,
-                       **{f'segment: {k}': v for k, v in result.segmentation.timings.items()}}
-            if asker.segmenter.remembered:
-                # it costs nothing now: count what it cost then
-                then = sum(result.segmentation.timings.values())
-                took += then - timings['segment']
-                timings['segment'] = then
-            outcome = Outcome(source, seconds, query, result, self._true_objects(source, query),
-                              {**timings, 'frame': decoded + took})
-            self._took += took
-            entry = self._evaluator.add(outcome)
-            self._cases.offer(outcome, entry, frame.image)
-            target = self._options.target_frame if to_target is not None else (
-                source.image.header.frame_id)
-            recorder.write(source, frame, result, query.number, to_target, target)
-        self._processed += 1
+            answered = asker.pipeline.segment(
+                frame, query.text, threshold=self._options.threshold)
+            remembered = asker.segmenter.remembered
+            if not remembered:
+                # what was asked must not be asked again, whatever happens next
+                book.add(source.stamp_ns, answered)
+            worker.do(partial(
+                self._measurer.measure, moment, query, asker, answered, remembered,
+                self._true_objects(source, query), recorder))
+        worker.do(self._measurer.finish)
+        if self._options.latency == 0:
+            # how long this picture took says which is the next
+            worker.settle()
 
     def _asker(self, query: Query, book: AnswerBook) -> Asker:
         asker = self._askers.get(query.text)
         if asker is None:
-            segmenter = RememberingSegmenter(stream_of(self._segmenter), book)
+            if self._stream is None:
+                stream = self._stream = stream_of(self._segmenter)
+            else:
+                # questions about one picture follow each other
+                stream = stream_beside(self._stream, self._segmenter)
+            segmenter = RememberingSegmenter(stream, book)
             pipeline = PerceptionPipeline(segmenter, Projector(self._settings.projection))
             tracker = Tracker(self._settings.tracker) if self._options.tracking else None
             asker = self._askers[query.text] = Asker(segmenter, pipeline, tracker)
         return asker
 
-    def _true_objects(self, source: BagFrame, query: Query) -> Any:
+    def _true_objects(self, source: BagFrame, query: Query) -> Sequence[TrueObject] | None:
         if self._truth is None:
             return None
         try:
@@ -268,7 +269,7 @@ class Replay:
         self._warnings.setdefault(text)
 
     def _metrics(self, command: str, environment: Mapping[str, Any]) -> dict[str, Any]:
-        cases, self._pictures = self._cases.cases()
+        cases, self._pictures = self._measurer.cases.cases()
         bag, sync = self._bag, self._assembler.sync
         options = asdict(self._options)
         options.pop('about'), options.pop('resume')
@@ -281,9 +282,9 @@ class Replay:
             'frames': {'images': sync.images, 'matched': sync.frames,
                        'unmatched': dict(sorted(sync.unmatched.items())),
                        'flat': dict(sorted(sync.flat.items())),
-                       'processed': self._processed,
+                       'processed': self._measurer.processed,
                        'dropped': dict(sorted(self._dropped.items()))},
-            'cases': cases, **self._evaluator.figures()}
+            'cases': cases, **self._measurer.evaluator.figures()}
 
     def _write(self, out: Path, metrics: dict[str, Any]) -> None:
         (out / METRICS).write_text(

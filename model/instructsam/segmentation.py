@@ -44,6 +44,8 @@ class Segmentation:
         height, width: of the image and of every mask, pixels.
         timings: seconds per stage: preprocess, sam_encode, vlm_encode, prefill, decode, detect,
             postprocess. Stages can overlap on a GPU.
+        reused: stages of which an earlier instruction about the same picture left the results;
+            ``timings`` tells what they took then.
     """
 
     answer: str
@@ -52,6 +54,7 @@ class Segmentation:
     height: int
     width: int
     timings: Mapping[str, float] = field(default_factory=dict)
+    reused: tuple[str, ...] = ()
 
 
 def select_instances(score_logits: Tensor, mask_logits: Tensor, phrases: Sequence[str], *,

@@ -20,6 +20,7 @@ from instructsam.drafting import DraftedPrompt
 from instructsam.features import ImageFeatures
 from instructsam.graphs import Shelf
 from instructsam.modeling import InstructSAM
+from instructsam.picture_memory import EncodedPicture, PictureMemory, shared_seconds
 from instructsam.preprocessing import sam_pixels, vlm_pixels
 from instructsam.prompts import (
     PromptBuilder,
@@ -137,10 +138,13 @@ class InstructSAMSegmenter:
 
     @torch.inference_mode()
     def answer(self, image: npt.NDArray[np.uint8], instruction: str, threshold: float | None,
-               prompt: PromptMaker) -> tuple[Segmentation, DecodedAnswer]:
+               prompt: PromptMaker, memory: PictureMemory | None = None
+               ) -> tuple[Segmentation, DecodedAnswer]:
         """Segment as `segment` does, with a prompt of the caller's; return the tokens too.
 
-        ``prompt`` gets the checked instruction and the image's (t, h, w) in patches.
+        ``prompt`` gets the checked instruction and the image's (t, h, w) in patches. With a
+        ``memory``, instructions about the same picture share its encoders; passes of fixed shapes
+        (`static`) do not.
         """
         instruction = check_instruction(instruction)
         if threshold is None:
@@ -149,12 +153,24 @@ class InstructSAMSegmenter:
             raise ValueError(f'threshold is {threshold}: give one in 0..1')
         pixels = _as_tensor(image)
         clock = StageClock(self.device)
-        look = self._look_static if self.static else self._look
-        instances, answer = look(pixels, instruction, threshold, prompt, clock)
         height, width = image.shape[:2]
+        reused: tuple[str, ...] = ()
+        if self.static:
+            instances, answer = self._look_static(pixels, instruction, threshold, prompt, clock)
+            seconds = clock.seconds()
+        else:
+            encoded = None if memory is None else memory.find(image)
+            if encoded is None:
+                encoded = self._encode(pixels, clock)
+                if memory is not None:
+                    memory.keep(image, encoded)
+            instances, answer = self._look(
+                encoded, height, width, instruction, threshold, prompt, clock)
+            seconds, reused = shared_seconds(clock.seconds(), encoded)
         found = Segmentation(
             answer=self._prompts.decode_answer(answer.answer_ids), phrases=self._phrases(answer),
-            instances=tuple(instances), height=height, width=width, timings=clock.seconds())
+            instances=tuple(instances), height=height, width=width, timings=seconds,
+            reused=reused)
         return found, answer
 
     def warm_up(self, height: int, width: int) -> None:
@@ -192,14 +208,17 @@ class InstructSAMSegmenter:
                     [sight.bounds[p, q].tolist() for p, q in kept], height, width)
         return instances, sight.answer
 
-    def _look(self, pixels: Tensor, instruction: str, threshold: float, prompt: PromptMaker,
-              clock: StageClock) -> tuple[list[Instance], DecodedAnswer]:
-        height, width = pixels.shape[:2]
+    def _encode(self, pixels: Tensor, clock: StageClock) -> EncodedPicture:
         with clock.stage('preprocess'):
             sam_image, patches, grid = self._preprocess(pixels)
         features = self._encode_alongside(sam_image, clock)
         with clock.stage('vlm_encode'):
-            vlm = self.model.encode_vlm_image(patches, grid)
+            return EncodedPicture(sam_image, self.model.encode_vlm_image(patches, grid), features)
+
+    def _look(self, encoded: EncodedPicture, height: int, width: int, instruction: str,
+              threshold: float, prompt: PromptMaker, clock: StageClock
+              ) -> tuple[list[Instance], DecodedAnswer]:
+        vlm = encoded.vlm
         with clock.stage('prefill'):
             session = DecodingSession(self.model, prompt(instruction, vlm.grids[0]), vlm)
         with clock.stage('decode'):
@@ -207,11 +226,11 @@ class InstructSAMSegmenter:
         phrases = self._phrases(answer)
         if not phrases:
             return [], answer
-        if features is None:
+        if encoded.features is None:
             with clock.stage('sam_encode'):
-                features = self.model.detector.encode_image(sam_image)
+                encoded.features = self.model.detector.encode_image(encoded.sam_image)
         with clock.stage('detect'):
-            scores, masks = self._detect(features, answer)
+            scores, masks = self._detect(encoded.features, answer)
         with clock.stage('postprocess'):
             instances = select_instances(scores, masks, phrases, threshold=threshold,
                                          height=height, width=width)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from instructsam.decoding import DecodedAnswer
 from instructsam.drafting import DraftedPrompt, quoted_phrases
+from instructsam.picture_memory import PictureMemory
 from instructsam.segmentation import Segmentation
 from instructsam.vlm import Grid
 
@@ -47,15 +48,30 @@ class SegmentationStream:
     instruction or picture size starts anew, with the phrases that the instruction quotes as the
     first draft.
 
+    Args:
+        segmenter: does the work.
+        memory: of pictures, shared with streams for other instructions about them.
+
     Attributes:
         counters: how drafts fared since the stream was made.
     """
 
-    def __init__(self, segmenter: InstructSAMSegmenter) -> None:
+    def __init__(self, segmenter: InstructSAMSegmenter, memory: PictureMemory | None = None
+                 ) -> None:
         self._segmenter = segmenter
+        self._memory = memory
         self.counters = StreamCounters()
         self._key: tuple[str, Grid, int, int] | None = None
         self._prompt: DraftedPrompt | None = None
+
+    def sibling(self) -> SegmentationStream:
+        """Return a stream for another instruction about the same pictures, on the same thread.
+
+        Whichever of them gets a picture first encodes it for all.
+        """
+        if self._memory is None:
+            self._memory = PictureMemory()
+        return SegmentationStream(self._segmenter, self._memory)
 
     def reset(self) -> None:
         """Forget the last answer."""
@@ -83,7 +99,8 @@ class SegmentationStream:
                 self._prompt, self._key = self._segmenter.prompt(text, grid, draft), key
             return self._prompt
 
-        found, answer = self._segmenter.answer(image, instruction, threshold, prompt)
+        found, answer = self._segmenter.answer(
+            image, instruction, threshold, prompt, self._memory)
         self._learn(answer)
         return found
 
