@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -29,10 +30,11 @@ CHAT_TEMPLATE = (
     '<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ part.text }}{% endif %}{% endfor %}'
     '<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}')
 
-# CI repeats the same examples, so that a red run is a changed program; elsewhere they vary.
-hypothesis.settings.register_profile('ci', derandomize=True)
-if os.environ.get('CI'):
-    hypothesis.settings.load_profile('ci')
+# How long an example takes says how busy the machine is. CI repeats the same examples, so that a
+# red run is a changed program; elsewhere they vary.
+hypothesis.settings.register_profile('here', deadline=None)
+hypothesis.settings.register_profile('ci', deadline=None, derandomize=True)
+hypothesis.settings.load_profile('ci' if os.environ.get('CI') else 'here')
 
 
 @pytest.fixture(scope='session')
@@ -50,18 +52,44 @@ LOOPBACK_ONLY = (
     '</Interfaces><MaxMessageSize>65500B</MaxMessageSize></General>'
     '<Discovery><MaxAutoParticipantIndex>200</MaxAutoParticipantIndex></Discovery>'
     '</Domain></CycloneDDS>')
-_domains = itertools.count(os.getpid() % 50)
+# Domains up to 101 keep their ports clear of Linux's ephemeral ones. The odd ones: a test may take
+# the next one too.
+_DOMAINS = range(1, 101, 2)
+_used_domains: set[int] = set()
+
+
+def _own_domains() -> Iterator[int]:
+    """The domains of this process, over and over: other workers of pytest-xdist have others."""
+    worker = int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw'))
+    workers = int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', '1'))
+    # runs beside this one mostly begin elsewhere
+    run = os.getppid() if workers > 1 else os.getpid()
+    turned = [_DOMAINS[(place + run) % len(_DOMAINS)] for place in range(len(_DOMAINS))]
+    return itertools.cycle(turned[worker % len(_DOMAINS)::workers] or turned)
+
+
+_domains = _own_domains()
+
+
+@contextlib.contextmanager
+def own_domain(patch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A ROS domain that nobody else here uses, on this machine only; child processes inherit it."""
+    domain = next(one for one in _domains if one not in _used_domains)
+    _used_domains.add(domain)
+    patch.setenv('ROS_DOMAIN_ID', str(domain))
+    patch.setenv('CYCLONEDDS_URI', LOOPBACK_ONLY)
+    patch.delenv('ROS_LOCALHOST_ONLY', raising=False)
+    try:
+        yield domain
+    finally:
+        _used_domains.remove(domain)
 
 
 @pytest.fixture
 def ros_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """A ROS domain of this test's own, on this machine only; child processes inherit it."""
-    # domains up to 101 keep their ports clear of Linux's ephemeral ones
-    domain = 1 + next(_domains) % 100
-    monkeypatch.setenv('ROS_DOMAIN_ID', str(domain))
-    monkeypatch.setenv('CYCLONEDDS_URI', LOOPBACK_ONLY)
-    monkeypatch.delenv('ROS_LOCALHOST_ONLY', raising=False)
-    yield domain
+    """A ROS domain of this test's own."""
+    with own_domain(monkeypatch) as domain:
+        yield domain
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import LOOPBACK_ONLY
+from conftest import own_domain
 
 from instructsam_ros.bridge.cameras import camera_info
 from instructsam_ros.bridge.images import array_to_compressed, array_to_image, depth_to_compressed
@@ -275,6 +275,14 @@ class Robot(Companion):
 
     # ---- the planner
 
+    def begin_again(self):
+        """No camera, no instruction, nothing in work and nothing received."""
+        self.stop_camera()
+        self.call(self.clear, Trigger.Request())
+        # what was in work is over
+        assert self.search('nothing').message is not None
+        self.received.clear()
+
     def call(self, client, request, timeout=PATIENCE):
         """Call a service and return its response."""
         assert client.wait_for_service(timeout), f'no service {client.srv_name}'
@@ -361,11 +369,8 @@ def compressed_pair(picture, seconds, frame='camera'):
 
 @contextlib.contextmanager
 def live_pair(*ros):
-    """A node process and a robot around it in a domain of this process's; both end in order."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('ROS_DOMAIN_ID', str(1 + os.getpid() * 7 % 100))
-        patch.setenv('CYCLONEDDS_URI', LOOPBACK_ONLY)
-        patch.delenv('ROS_LOCALHOST_ONLY', raising=False)
+    """A node process and a robot around it in a domain of their own; both end in order."""
+    with pytest.MonkeyPatch.context() as patch, own_domain(patch):
         process, robot = NodeProcess(ros=ros), Robot()
         try:
             process.wait_for('ready:')

@@ -34,6 +34,8 @@ from std_msgs.msg import String  # isort: skip
 from std_srvs.srv import Trigger  # isort: skip
 from tf2_msgs.msg import TFMessage  # isort: skip
 
+pytestmark = pytest.mark.timed
+
 SECOND = 10**9
 DOCUMENT = (Path(__file__).resolve().parent.parent / 'docs/replay.md').read_text(encoding='utf-8')
 

@@ -95,11 +95,14 @@ def test_a_crop_keeps_directions():
 
 def test_rays_are_computed_once_per_camera():
     camera_with('rational_polynomial').rays()
-    start = time.perf_counter()
-    # an equal camera, as each camera_info message makes a new one
-    again = camera_with('rational_polynomial').rays()
-    # computing them takes tens of milliseconds
-    assert time.perf_counter() - start < 0.005
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        # an equal camera, as each camera_info message makes a new one
+        again = camera_with('rational_polynomial').rays()
+        seconds.append(time.perf_counter() - start)
+    # computing them takes tens of milliseconds; others may take the processor for some of them
+    assert min(seconds) < 0.005
     assert not again.flags.writeable
 
 

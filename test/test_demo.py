@@ -168,8 +168,13 @@ def test_the_live_demo_asks_by_every_way_and_judges_the_answers(ros_domain, tmp_
 def test_ctrl_c_ends_both_processes_and_keeps_what_was_answered(ros_domain, tmp_path):
     folder = tmp_path / 'demo'
     process = start_demo(folder, '--scenes', '50')
-    # the staging folder gets a picture with each answer
-    wait_until(lambda: list(folder.glob('.instructsam-*/*.jpg')), timeout=120)
+
+    def pictures():
+        assert process.poll() is None, process.communicate()[0]
+        # the staging folder gets one with each answer
+        return list(folder.glob('.instructsam-*/*.jpg'))
+
+    wait_until(pictures, timeout=120)
     process.send_signal(signal.SIGINT)
     printed, _ = process.communicate(timeout=60)
     assert process.returncode == 130, printed

@@ -17,6 +17,8 @@ from instructsam_ros.perception.camera import CameraModel
 from builtin_interfaces.msg import Time  # isort: skip
 from tf2_ros import StaticTransformBroadcaster  # isort: skip
 
+pytestmark = pytest.mark.timed
+
 
 class Drawn:
     """A frame of the tabletop world as a camera's picture."""

@@ -2,13 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What goes wrong around a robot: the node survives, says what is wrong once, and recovers."""
 
-import os
 import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import LOOPBACK_ONLY
+from conftest import own_domain
 from live import NodeProcess, Picture, Robot, header_of, values_of, wait_until
 
 from instructsam_ros.bridge.cameras import camera_info
@@ -71,10 +70,7 @@ class Scene:
 
 @pytest.fixture(scope='module')
 def scene():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('ROS_DOMAIN_ID', str(1 + os.getpid() * 7 % 100))
-        patch.setenv('CYCLONEDDS_URI', LOOPBACK_ONLY)
-        patch.delenv('ROS_LOCALHOST_ONLY', raising=False)
+    with pytest.MonkeyPatch.context() as patch, own_domain(patch):
         built = Scene()
         try:
             yield built

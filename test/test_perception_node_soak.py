@@ -1,14 +1,15 @@
 # Copyright 2026 instructsam_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Two minutes of a fast camera and a slow network: memory stays flat, results stay fresh.
+"""A minute of a fast camera and a slow network: memory stays flat, results stay fresh.
 
-INSTRUCTSAM_SOAK_SECONDS sets another duration, such as 600.
+INSTRUCTSAM_SOAK_SECONDS sets another duration: a release wants 600.
 """
 
 import os
 import time
 
 import numpy as np
+import pytest
 from live import Neighbours, NodeProcess, Picture, Robot, seconds_of
 
 from instructsam_ros.bridge.interfaces import TargetArray
@@ -16,7 +17,10 @@ from instructsam_ros.bridge.interfaces import TargetArray
 from sensor_msgs.msg import Image, PointCloud2  # isort: skip
 from visualization_msgs.msg import MarkerArray  # isort: skip
 
-SECONDS = float(os.environ.get('INSTRUCTSAM_SOAK_SECONDS', '120'))
+pytestmark = pytest.mark.timed
+
+# 1800 pictures, some 300 results: a hundredth of either is more than one
+SECONDS = float(os.environ.get('INSTRUCTSAM_SOAK_SECONDS', '60'))
 DELAY = 0.15
 # seconds; the issue's bound for what a result may be older than its inference took
 BEYOND = 0.05
@@ -70,9 +74,10 @@ def test_memory_is_flat_and_results_are_fresh(ros_domain):
         # no kernel here promises a time: one in a hundred may miss the bound, by as much again
         assert len(late) <= 0.01 * len(calm) + 1, (late, len(calm))
         assert all(age < DELAY + 2 * BEYOND for age in late), (late, len(calm))
-        third = len(samples) // 3
-        grown = np.median(samples[-third:]) - np.median(samples[third:2 * third])
-        # one kept VGA frame is 1.5 MB: a leak of every hundredth of them would show
+        quarter = len(samples) // 4
+        grown = np.median(samples[-quarter:]) - np.median(samples[quarter:2 * quarter])
+        # of pictures of 1.5 MB (VGA and its depth) 900 come in between: were every hundredth kept,
+        # it would be 14 MB; the allocator takes 4 MB more now and then
         assert grown < 8 * 1024, samples
     finally:
         robot.close()

@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 class Future:
     """The outcome of work that may not be done yet; safe from any thread."""
 
+    # Ctrl-C may come before the first line of __init__, and __del__ looks at it
+    _exception: BaseException | None = None
+
     def __init__(self, *, executor: Executor | None = None) -> None:
         self._done = False
         self._cancelled = False
         self._result: Any = None
-        self._exception: BaseException | None = None
+        self._exception = None
         self._exception_fetched = False
         self._callbacks: list[Callable[[Any], Any]] = []
         self._lock = threading.Lock()
