@@ -133,6 +133,40 @@ def test_two_replays_are_the_same_but_for_times(bag, model, tmp_path):
         assert path.read_bytes() == (tmp_path / 'two' / 'pictures' / path.name).read_bytes()
 
 
+class Looking:
+    """A segmenter that finds nothing; of a picture its streams look once for all instructions."""
+
+    def __init__(self, first=None):
+        self.made = [] if first is None else first.made
+        self._reused = () if first is None else ('look',)
+
+    def stream(self):
+        self.made.append('stream')
+        return self
+
+    def sibling(self):
+        self.made.append('sibling')
+        return Looking(self)
+
+    def segment(self, image, instruction, *, threshold=None):
+        return SimpleNamespace(
+            answer='', phrases=(), instances=(), timings={'look': 10.0}, reused=self._reused)
+
+
+def test_instructions_about_a_picture_share_what_the_model_saw_and_times_say_what_each_needs(
+    bag, model, tmp_path
+):
+    looking = model(Looking())
+    assert replay(bag, '--out', tmp_path, '--instruction', 'a mug', '--instruction', 'a can') == 0
+    assert looking.made == ['stream', 'sibling']
+    entries = metrics_of(tmp_path)['per_frame']
+    assert len(entries) == 2 * FRAMES
+    for one in entries:
+        # the first one's stand-in tells of ten seconds that have not passed
+        shared = one['instruction'] == 'a can'
+        assert (one['timings']['segment'] >= 10) == (one['timings']['frame'] >= 10) == shared
+
+
 def test_results_are_a_bag_with_the_stamps_of_the_pictures(bag, model, tmp_path):
     assert replay(bag, '--out', tmp_path, '--target-frame', 'camera_link') == 0
     stamps = {one['stamp_ns'] for one in metrics_of(tmp_path)['per_frame']}

@@ -123,7 +123,8 @@ class Replay:
             self._placer.extrinsics, topics.depth_camera_info or '--depth-camera-info')
         self._stream: Segmenter | None = None
         self._askers: dict[str, Asker] = {}
-        self._measurer = Measurer(options.target_frame)
+        # pictures that the model has seen may not all be measured yet
+        self._measurer, self._searched = Measurer(options.target_frame), 0
         self._pictures: dict[str, bytes] = {}
         self._dropped: Counter[str] = Counter()
 
@@ -156,7 +157,7 @@ class Replay:
                 try:
                     for frame in frames:
                         self._process(frame, book, recorder, worker)
-                        progress(self._time(frame), self._measurer.processed)
+                        progress(self._time(frame), self._searched)
                 except KeyboardInterrupt:
                     interrupted = True
                     trouble = 'it was interrupted: the rest of the bag is missing'
@@ -225,8 +226,7 @@ class Replay:
         for query in queries:
             asker = self._asker(query, book)
             asker.segmenter.stamp_ns = source.stamp_ns
-            answered = asker.pipeline.segment(
-                frame, query.text, threshold=self._options.threshold)
+            answered = asker.pipeline.segment(frame, query.text, threshold=self._options.threshold)
             remembered = asker.segmenter.remembered
             if not remembered:
                 # what was asked must not be asked again, whatever happens next
@@ -235,6 +235,7 @@ class Replay:
                 self._measurer.measure, moment, query, asker, answered, remembered,
                 self._true_objects(source, query), recorder))
         worker.do(self._measurer.finish)
+        self._searched += 1
         if self._options.latency == 0:
             # how long this picture took says which is the next
             worker.settle()
