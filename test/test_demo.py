@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``instructsam-ros demo``: what it compares, prints and writes."""
 
+import contextlib
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from live import wait_until
 from stand_ins import Answer, Found
 
 from instructsam_ros.cli import main
+from instructsam_ros.commands import demo
 from instructsam_ros.demo.comparison import TrueObject, compare, visible_centroid
 from instructsam_ros.demo.page import DemoStep, summary, write_page
 from instructsam_ros.demo.script import requests
@@ -183,6 +185,17 @@ def test_ctrl_c_ends_both_processes_and_keeps_what_was_answered(ros_domain, tmp_
     assert (folder / 'index.html').is_file()
     assert not list(folder.glob('.instructsam-*'))
     assert not any(is_running(number) for number in node_processes(folder / 'nodes.log'))
+
+
+def test_ctrl_c_counts_though_what_it_raised_was_lost(monkeypatch):
+    with demo._noting_ctrl_c() as check:
+        check()
+        # as in a destructor, whose exceptions Python drops
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            check()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_model_that_fails_to_load_ends_the_demo_with_its_reason(ros_domain, tmp_path):

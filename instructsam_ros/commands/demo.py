@@ -7,7 +7,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,6 +105,30 @@ def _stay_on_this_machine() -> None:
         os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
 
 
+@contextlib.contextmanager
+def _noting_ctrl_c() -> Iterator[Callable[[], None]]:
+    """Give a function that raises KeyboardInterrupt after Ctrl-C, also if a first one got lost.
+
+    Python drops an exception that a signal raises in a destructor or a foreign callback.
+    """
+    pressed = False
+
+    def note(number: int, frame: object) -> None:
+        nonlocal pressed
+        pressed = True
+        raise KeyboardInterrupt
+
+    def check() -> None:
+        if pressed:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _talk(
     options: argparse.Namespace, console: Console, staging: Path, steps: list[DemoStep],
     records: list[dict[str, object]],
@@ -119,10 +145,14 @@ def _talk(
         'rate': '15.0', 'device': options.device, 'model': options.model or '',
         'score_threshold': str(options.threshold or 0.0),
     }
-    with DemoNodes(arguments, staging / 'nodes.log') as nodes:
+    with DemoNodes(arguments, staging / 'nodes.log') as nodes, _noting_ctrl_c() as check_ctrl_c:
         from instructsam_ros.demo.conversation import Conversation
 
-        with contextlib.closing(Conversation(nodes.failure)) as conversation:
+        def failure() -> str:
+            check_ctrl_c()
+            return nodes.failure()
+
+        with contextlib.closing(Conversation(failure)) as conversation:
             with console.status('both processes start, the model is loaded'):
                 conversation.wait_until_ready(_START_TIMEOUT)
             with Live(console=console, auto_refresh=False, vertical_overflow='visible') as live:
