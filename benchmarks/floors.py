@@ -24,7 +24,6 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from instructsam.decoding import DecodingSession
-from instructsam.preprocessing import sam_pixels, vlm_pixels
 from instructsam.segmenter import InstructSAMSegmenter
 
 # many: on a busy machine few of them run undisturbed
@@ -79,7 +78,8 @@ def _synchronise(device: torch.device) -> None:
 
 @torch.inference_mode()
 def floors(segmenter: InstructSAMSegmenter, image: np.ndarray,
-           prompt: Callable[[Any], Any], ceilings: Ceilings) -> dict[str, dict[str, float]]:
+           prompt: Callable[[Any], Any], ceilings: Ceilings,
+           threshold: float) -> dict[str, dict[str, float]]:
     """Count the stages of a picture whose draft is right.
 
     Args:
@@ -87,17 +87,14 @@ def floors(segmenter: InstructSAMSegmenter, image: np.ndarray,
         image: uint8 RGB [H, W, 3].
         prompt: from a grid, the prompt laid out with the draft.
         ceilings: of the machine.
+        threshold: least score; where no graphs are recorded, phrases below it need no masks.
 
     Returns:
         Of each stage `gflop`, `megabytes` and `floor`, the latter in seconds.
     """
     model = segmenter.model
-    config, detector = model.config, model.detector
-    pixels = torch.from_numpy(image).to(model.device)
-    square = sam_pixels(pixels, config.image_size).to(model.dtype)
-    patches, grid = vlm_pixels(pixels, config.patch_size, config.merge_size,
-                               config.temporal_patch_size, config.min_pixels, config.max_pixels)
-    patches = patches.to(model.dtype)
+    detector = model.detector
+    square, patches, grid = segmenter._preprocess(torch.from_numpy(image))
     drafted = prompt(tuple(grid.tolist()[0]))
 
     vlm, see = _counted(lambda: model.encode_vlm_image(patches, grid))
@@ -108,7 +105,8 @@ def floors(segmenter: InstructSAMSegmenter, image: np.ndarray,
     answer = session.finish('stop')
     rows = torch.zeros(len(answer.slots), dtype=torch.long, device=model.device)
     grounding, find = _counted(lambda: model.ground(
-        features.select(rows), answer.slots, answer.phrase_ids, answer.phrase_mask))
+        features.select(rows), answer.slots, answer.phrase_ids, answer.phrase_mask,
+        threshold=None if segmenter.static else threshold))
 
     levels = _bytes(features.image_levels)
     tokens = _bytes([*vlm.tokens, *(one for level in vlm.deepstack for one in level)])

@@ -65,7 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         for phrases in options.phrases:
             bench = Bench(segmenter, image, phrases, options.ways, calibrate=options.published)
             case = bench.measure(options.repeats, options.warm_up)
-            case['floors_ms'] = _milliseconds(floors(segmenter, image, bench.prompt, ceilings))
+            case['floors_ms'] = _milliseconds(floors(
+                segmenter, image, bench.prompt, ceilings, bench.threshold))
             report['cases'].append(case)
             _print(case)
     if options.soak:

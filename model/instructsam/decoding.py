@@ -113,10 +113,13 @@ class DecodingSession:
         if blocks:
             queries = model.model.mask_queries.to(embeddings.dtype).repeat(blocks, 1)
             embeddings = embeddings.index_copy(0, prompt.query_rows, queries)
+        # of the prompt only what its last row expects is asked for
+        start = prompt.writer.prompt_length - 1 if prompt.attention is not None else 0
         self.hidden = self._run(prompt.position_ids, embeddings, prompt.attention,
-                                prompt.image_rows, [torch.cat(level) for level in vlm.deepstack])
+                                prompt.image_rows, [torch.cat(level) for level in vlm.deepstack],
+                                start)
         if prompt.draft:
-            first = self._expectations(self.hidden, 0, 0, prompt.answer_rows)
+            first = self._expectations(self.hidden, start, 0, prompt.answer_rows - start)
             assert first.logits is not None
             self._pass, self.logits = first, first.logits[0]
 
@@ -236,11 +239,14 @@ class DecodingSession:
         return Pass(hidden, row, token, logits.argmax(-1).tolist(), logits)
 
     def _run(self, positions: Tensor, embeddings: Tensor, attention: Tensor | None,
-             image_index: Tensor | None = None, deepstack: Sequence[Tensor] = ()) -> Tensor:
+             image_index: Tensor | None = None, deepstack: Sequence[Tensor] = (),
+             first_row: int = 0) -> Tensor:
         hidden = run_language(
             self.model.language_model, embeddings.unsqueeze(0), positions.unsqueeze(1), attention,
-            cache=self.cache, image_index=image_index, deepstack=deepstack)[0]
-        self.logits = self.model.logits(hidden[-1])
+            cache=self.cache, image_index=image_index, deepstack=deepstack,
+            first_row=first_row)[0]
+        if not first_row:  # else a draft asks for more
+            self.logits = self.model.logits(hidden[-1])
         return hidden
 
 

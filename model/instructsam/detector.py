@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import copy
 import importlib
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -25,19 +24,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import Sam3Config
 
-from instructsam.features import (
-    AxialRope,
-    ImageFeatures,
-    TableCache,
-    sine_frequencies,
-    sine_table,
+from instructsam.detector_layers import (
+    BoxPlaces,
+    attend_text,
+    decoder_layer,
+    encoder_layer,
+    merge_level,
+    normed,
+    refined,
+    self_attention,
 )
+from instructsam.features import AxialRope, ImageFeatures, TableCache, sine_table
+from instructsam.folding import can_fold
 from instructsam.vit import pyramid_level, run_layers
 
 # Through importlib: the package's own names for these classes ask for torchvision.
 _sam3 = importlib.import_module('transformers.models.sam3.modeling_sam3')
-
-_REFERENCE_EPS = 1e-3
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ class Sam3Detector(nn.Module):
         # Slots carry their own score, so the released network has no presence token.
         for name in ('presence_token', 'presence_head', 'presence_layer_norm'):
             delattr(self.detr_decoder, name)
+        self._places = BoxPlaces(self.detr_decoder, self._cache)
         self._replace_rope()
 
     def _replace_rope(self) -> None:
@@ -160,17 +163,12 @@ class Sam3Detector(nn.Module):
         position = features.coarse_position
         # Before the first cross-attention nothing depends on the phrase: once per image.
         images = features.image_levels[-1].flatten(2).transpose(1, 2)
-        attended = _self_attention(self.detr_encoder.layers[0], images, position)
+        attended = self_attention(self.detr_encoder.layers[0], images, position)
         hidden, attended = features.gather(images), features.gather(attended)
         for number, layer in enumerate(self.detr_encoder.layers):
             if number > 0:
-                attended = _self_attention(layer, hidden, position)
-            hidden = layer.dropout(attended) + hidden
-            attended, _ = layer.cross_attn(
-                query=layer.layer_norm2(hidden), key=text, value=text, attention_mask=mask
-            )
-            hidden = layer.dropout(attended) + hidden
-            hidden = layer.dropout(layer.mlp(layer.layer_norm3(hidden))) + hidden
+                attended = self_attention(layer, hidden, position)
+            hidden = encoder_layer(layer, hidden, attended, text, mask)
         return hidden
 
     def decode(
@@ -208,49 +206,23 @@ class Sam3Detector(nn.Module):
             )
         mask = _attention_mask(text_mask)
         keys = encoder_states + features.coarse_position
+        side = features.coarse_size[0]
         # One row: it becomes P rows after the first layer, before that all rows are equal.
-        reference = decoder.reference_points.weight[: queries.shape[1]].float().sigmoid()[None]
+        reference, position, bias = self._places.first(queries.shape[1], side)
         hidden = queries
         states, references = [], []
-        for layer in decoder.layers:
-            sines = self._box_sines(reference).to(decoder.ref_point_head.layer1.weight.dtype)
-            position = decoder.ref_point_head(sines)
-            bias = self._box_bias(reference, features.coarse_size[0]).to(hidden.dtype)
-            hidden = _decoder_layer(layer, hidden, position, encoder_states, keys, bias, text, mask)
-            state = decoder.output_layer_norm(hidden)
-            offset = decoder.box_head(state).float()
-            box = (offset + _inverse_sigmoid(reference)).sigmoid()
+        for number, layer in enumerate(decoder.layers):
+            if number > 0:
+                position, bias = self._places.positions(reference), self._places.bias(
+                    reference, side)
+            hidden = decoder_layer(layer, hidden, position, encoder_states, keys,
+                                   bias.to(hidden.dtype), text, mask)
+            state = normed(decoder.output_layer_norm, hidden)
+            box = refined(decoder.box_head, state, reference)
             reference = box.detach() if detach_references else box
             states.append(state)
             references.append(box)
         return DecoderOutput(torch.stack(states), torch.stack(references))
-
-    def _box_sines(self, boxes: Tensor) -> Tensor:
-        """Return sine encodings [P, Q, 2C] in fp32 of boxes [P, Q, 4], in the order y, x, w, h."""
-        half = self.channels // 2
-        device = boxes.device
-        frequency, order = self._cache.get(
-            ('box',), device, lambda: (sine_frequencies(half), torch.tensor([1, 0, 2, 3]))
-        )
-        angle = boxes.index_select(-1, order)[..., None] * (2 * math.pi) / frequency
-        pairs = torch.stack((angle[..., 0::2].sin(), angle[..., 1::2].cos()), dim=-1)
-        return pairs.flatten(2)
-
-    def _box_bias(self, boxes: Tensor, side: int) -> Tensor:
-        """Return attention biases [P, heads, Q, side*side] in fp32 from boxes [P, Q, 4].
-
-        BoxRPB (arXiv 2308.01904): an MLP on the log-scaled distances of each column to the box's
-        left and right edge, one on those of each row to its top and bottom edge, added.
-        """
-        centre, half = boxes[..., :2], 0.5 * boxes[..., 2:]
-        edges = torch.stack((centre - half, centre + half), dim=-1)  # [P, Q, xy, low/high]
-        grid = torch.arange(side, device=boxes.device, dtype=torch.float32) / side
-        distance = 8 * (grid[:, None] - edges[:, :, :, None, :])  # [P, Q, xy, side, low/high]
-        distance = distance.sign() * torch.log2(distance.abs() + 1.0) / math.log2(8)
-        columns = _mlp_fp32(self.detr_decoder.box_rpb_embed_x, distance[:, :, 0])
-        rows = _mlp_fp32(self.detr_decoder.box_rpb_embed_y, distance[:, :, 1])
-        rows, columns = rows.permute(0, 3, 1, 2), columns.permute(0, 3, 1, 2)
-        return (rows[..., :, None] + columns[..., None, :]).flatten(3)
 
     def score_logits(self, hidden: Tensor, text: Tensor, text_mask: Tensor) -> Tensor:
         """Score query states [..., P, Q, C] against their phrase: logits [..., P, Q], +-12."""
@@ -264,12 +236,9 @@ class Sam3Detector(nn.Module):
         """Return per-pixel features [P, C, h, w] at the finest level, for ``mask_logits``."""
         _check_rows(features, text)
         decoder = self.mask_decoder
-        attended, _ = decoder.prompt_cross_attn(
-            query=decoder.prompt_cross_attn_norm(encoder_states),
-            key=text,
-            value=text,
-            attention_mask=_attention_mask(text_mask),
-        )
+        attended = attend_text(
+            decoder.prompt_cross_attn, normed(decoder.prompt_cross_attn_norm, encoder_states),
+            text, _attention_mask(text_mask))
         states = encoder_states + decoder.prompt_cross_attn_dropout(attended)
         # A permuted view is channels-last, what the convolutions below run fastest on. Not a
         # transposed one: the stride of a single row would hide it.
@@ -278,7 +247,8 @@ class Sam3Detector(nn.Module):
         for conv, norm, level in zip(
             pyramid.conv_layers, pyramid.norms, reversed(features.image_levels[:-1]), strict=False
         ):
-            pixels = F.relu(norm(_merge_level(conv, pixels, level, features)))
+            merged = norm(merge_level(conv, pixels, level, features))
+            pixels = F.relu(merged, inplace=can_fold(merged))
         return pixels
 
     def mask_logits(self, hidden: Tensor, pixel_embedding: Tensor) -> Tensor:
@@ -295,70 +265,6 @@ class Sam3Detector(nn.Module):
         else:
             masks = queries @ pixel_embedding.flatten(2)
         return (masks + offset[..., None]).unflatten(-1, pixel_embedding.shape[-2:])
-
-
-def _self_attention(layer: Any, hidden: Tensor, position: Tensor) -> Tensor:
-    normed = layer.layer_norm1(hidden)
-    placed = normed + position
-    attended: Tensor = layer.self_attn(query=placed, key=placed, value=normed)[0]
-    return attended
-
-
-def _decoder_layer(
-    layer: Any,
-    hidden: Tensor,
-    position: Tensor,
-    values: Tensor,
-    keys: Tensor,
-    bias: Tensor,
-    text: Tensor,
-    text_mask: Tensor,
-) -> Tensor:
-    """Run one stock decoder layer without the presence row that its own forward expects."""
-    placed = hidden + position
-    attended, _ = layer.self_attn(query=placed, key=placed, value=hidden, attention_mask=None)
-    hidden = layer.self_attn_layer_norm(hidden + layer.self_attn_dropout(attended))
-    attended, _ = layer.text_cross_attn(
-        query=hidden + position, key=text, value=text, attention_mask=text_mask
-    )
-    hidden = layer.text_cross_attn_layer_norm(hidden + layer.text_cross_attn_dropout(attended))
-    attended, _ = layer.vision_cross_attn(
-        query=hidden + position, key=keys, value=values, attention_mask=bias
-    )
-    hidden = layer.vision_cross_attn_layer_norm(hidden + layer.vision_cross_attn_dropout(attended))
-    normed: Tensor = layer.mlp_layer_norm(hidden + layer.mlp_dropout(layer.mlp(hidden)))
-    return normed
-
-
-def _merge_level(conv: nn.Conv2d, pixels: Tensor, level: Tensor, features: ImageFeatures) -> Tensor:
-    """Return conv(upsampled pixels + level) for pixels [P, C, h, w] and level [G, C, H, W]."""
-    doubled = (2 * pixels.shape[-2], 2 * pixels.shape[-1]) == tuple(level.shape[-2:])
-    if features.rows <= len(level) or not doubled or conv.kernel_size != (3, 3):
-        pixels = F.interpolate(pixels, size=level.shape[-2:], mode='nearest')
-        return conv(pixels + features.gather(level))
-    # Several phrases per image. The convolution is linear, so the image's share is computed once;
-    # a 3x3 convolution after doubling is a 4x4 transposed one: 4/9 of the work, equal to 5e-6.
-    padded = F.pad(conv.weight, (1, 1, 1, 1))
-    columns = padded[..., 1:] + padded[..., :-1]
-    kernel = (columns[..., 1:, :] + columns[..., :-1, :]).flip(-1, -2).transpose(0, 1)
-    if pixels.is_contiguous(memory_format=torch.channels_last):
-        # without it a CPU takes twice the time, and so do the steps that follow
-        kernel = kernel.contiguous(memory_format=torch.channels_last)
-    merged = F.conv_transpose2d(pixels, kernel, stride=2, padding=1)
-    return features.add_to(merged, conv(level))
-
-
-def _mlp_fp32(mlp: Any, values: Tensor) -> Tensor:
-    """Run a two-layer SAM3 MLP in fp32 whatever its weights' dtype and autocast say."""
-    with torch.autocast(values.device.type, enabled=False):
-        first, second = mlp.layer1, mlp.layer2
-        hidden = F.relu(F.linear(values.float(), first.weight.float(), first.bias.float()))
-        return F.linear(hidden, second.weight.float(), second.bias.float())
-
-
-def _inverse_sigmoid(value: Tensor) -> Tensor:
-    value = value.clamp(0, 1)
-    return torch.log(value.clamp(min=_REFERENCE_EPS) / (1 - value).clamp(min=_REFERENCE_EPS))
 
 
 def _attention_mask(text_mask: Tensor) -> Tensor:

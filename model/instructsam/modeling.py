@@ -153,7 +153,7 @@ class InstructSAM(nn.Module):
         return self.model.mask_hidden_fcs[0](slots)
 
     def ground(self, features: ImageFeatures, slots: Tensor, phrase_ids: Tensor,
-               phrase_mask: Tensor) -> Grounding:
+               phrase_mask: Tensor, *, threshold: float | None = None) -> Grounding:
         """Find the instances of P phrases.
 
         Args:
@@ -161,16 +161,30 @@ class InstructSAM(nn.Module):
             slots: [P, Q, H] hidden states of the queries.
             phrase_ids: [P, T] token ids.
             phrase_mask: bool [P, T], True for real tokens.
+            threshold: no masks (logits of 0) for phrases without a score above it, 0..1. To know
+                them, the device is waited for.
         """
         detector = self.detector
         text = self.phrase_text(phrase_ids, phrase_mask)
         states = detector.fuse(features, text, phrase_mask)
         decoded = detector.decode(self.project_slots(slots), states, features, text, phrase_mask)
         hidden = decoded.hidden[-1]
-        pixels = detector.pixel_embedding(states, features, text, phrase_mask)
-        return Grounding(
-            score_logits=detector.score_logits(hidden, text, phrase_mask),
-            boxes=decoded.references[-1], mask_logits=detector.mask_logits(hidden, pixels))
+        scores = detector.score_logits(hidden, text, phrase_mask)
+        some = torch.arange(len(slots), device=slots.device)
+        if threshold is not None:
+            some = (scores.float().sigmoid() > threshold).any(-1).nonzero().flatten()
+        if len(some) < len(slots):
+            features = features.select(some)
+            states, text, phrase_mask, hidden = (
+                part.index_select(0, some) for part in (states, text, phrase_mask, hidden))
+        if len(some):
+            masks = detector.mask_logits(
+                hidden, detector.pixel_embedding(states, features, text, phrase_mask))
+        if len(some) < len(slots):
+            size = features.image_levels[0].shape[-2:]
+            every = states.new_zeros(*scores.shape, *size)
+            masks = every.index_copy_(0, some, masks) if len(some) else every
+        return Grounding(score_logits=scores, boxes=decoded.references[-1], mask_logits=masks)
 
     @classmethod
     def from_pretrained(cls, path_or_id: str | os.PathLike[str], *,

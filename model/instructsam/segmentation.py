@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -163,10 +164,17 @@ def _blend(place: slice, size: int, resized: int, device: torch.device) -> tuple
     scale = size / resized
     first = max(math.floor((place.start + 0.5) * scale - 0.5), 0)
     last = min(math.floor((place.stop - 0.5) * scale - 0.5) + 1, size - 1)
-    new = torch.arange(place.start, place.stop, device=device, dtype=torch.float32)
-    old = torch.arange(first, last + 1, device=device, dtype=torch.float32)
-    middle = ((new + 0.5) * scale - 0.5).clamp(0, size - 1)
-    return (1 - (middle[:, None] - old).abs()).clamp(min=0), first
+    return _blends(size, resized, device)[place, first:last + 1], first
+
+
+@lru_cache(maxsize=16)
+def _blends(size: int, resized: int, device: torch.device) -> Tensor:
+    """Return how all new pixels of an axis blend all old ones, [resized, size]."""
+    # never inference tensors, even if first asked for by inference
+    with torch.inference_mode(False), torch.no_grad():
+        new, old = torch.arange(resized, dtype=torch.float32), torch.arange(size)
+        middle = ((new + 0.5) * (size / resized) - 0.5).clamp(0, size - 1)
+        return (1 - (middle[:, None] - old).abs()).clamp(min=0).to(device)
 
 
 def mask_box(mask: npt.NDArray[np.bool_]) -> Box | None:

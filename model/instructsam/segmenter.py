@@ -230,7 +230,7 @@ class InstructSAMSegmenter:
             with clock.stage('sam_encode'):
                 encoded.features = self.model.detector.encode_image(encoded.sam_image)
         with clock.stage('detect'):
-            scores, masks = self._detect(encoded.features, answer)
+            scores, masks = self._detect(encoded.features, answer, threshold)
         with clock.stage('postprocess'):
             instances = select_instances(scores, masks, phrases, threshold=threshold,
                                          height=height, width=width)
@@ -240,9 +240,10 @@ class InstructSAMSegmenter:
         config, model = self.model.config, self.model
         pixels = pixels.to(model.device)
         sam_image = sam_pixels(pixels, config.image_size)
-        patches, grid = vlm_pixels(pixels, config.patch_size, config.merge_size,
-                                   config.temporal_patch_size, config.min_pixels,
-                                   config.max_pixels)
+        # One frame of a still picture is enough where adding up the frames' weights rounds nothing.
+        frames = 1 if model.dtype == torch.float32 else config.temporal_patch_size
+        patches, grid = vlm_pixels(pixels, config.patch_size, config.merge_size, frames,
+                                   config.min_pixels, config.max_pixels)
         return sam_image, patches, grid
 
     def _encode_alongside(self, sam_image: Tensor, clock: StageClock) -> ImageFeatures | None:
@@ -257,8 +258,12 @@ class InstructSAMSegmenter:
         with torch.cuda.stream(self._side_stream), clock.stage('sam_encode'):
             return self.model.detector.encode_image(sam_image)
 
-    def _detect(self, features: ImageFeatures, answer: DecodedAnswer) -> tuple[Tensor, Tensor]:
-        """Return score logits [P, Q] and mask logits [P, Q, h, w] of all phrases."""
+    def _detect(self, features: ImageFeatures, answer: DecodedAnswer,
+                threshold: float | None = None) -> tuple[Tensor, Tensor]:
+        """Return score logits [P, Q] and mask logits [P, Q, h, w] of all phrases.
+
+        With a threshold, masks are 0 for phrases without a score above it.
+        """
         if self._side_stream is not None:
             torch.cuda.current_stream(self.device).wait_stream(self._side_stream)
         scores, masks = [], []
@@ -267,7 +272,7 @@ class InstructSAMSegmenter:
             slots = answer.slots[part]
             rows = torch.zeros(len(slots), dtype=torch.long, device=self.device)
             found = self.model.ground(features.select(rows), slots, answer.phrase_ids[part],
-                                      answer.phrase_mask[part])
+                                      answer.phrase_mask[part], threshold=threshold)
             scores.append(found.score_logits)
             masks.append(found.mask_logits)
         return torch.cat(scores), torch.cat(masks)

@@ -9,13 +9,15 @@ Only the position tables of the global layers must know of it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from instructsam.folding import can_fold, folded
 
 
 def run_layers(backbone: Any, hidden: Tensor) -> Tensor:
@@ -50,16 +52,17 @@ def pyramid_level(level: Any, hidden: Tensor) -> Tensor:
     finest level, equal to 5e-6.
     """
     *first, last = level.scale_layers or [None]
-    fold = hidden.device.type == 'cpu' and not torch.is_grad_enabled()
-    if not fold or not isinstance(last, nn.ConvTranspose2d):
+    if not can_fold(hidden) or not isinstance(last, nn.ConvTranspose2d):
         features: Tensor = level(hidden)
         return features
     for layer in first:
         hidden = layer(hidden)
-    folded = _folded(level, last)
-    inside = folded.corners[:, 1, 1]
-    maps = F.conv_transpose2d(hidden, folded.kernel, inside, stride=2, padding=1)
-    border = folded.corners - inside[:, None, None]
+    joined: tuple[Any, ...] = (last, level.proj1, level.proj2)
+    parts: list[Tensor] = [part for one in joined for part in (one.weight, one.bias)]
+    end = folded(level, 'end', parts, lambda: _join_end(parts))
+    inside = end.corners[:, 1, 1]
+    maps = F.conv_transpose2d(hidden, end.kernel, inside, stride=2, padding=1)
+    border = end.corners - inside[:, None, None]
     for edge in (0, -1):
         maps[:, :, edge, 1:-1] += border[:, edge, 1:2]
         maps[:, :, 1:-1, edge] += border[:, 1:2, edge]
@@ -69,41 +72,29 @@ def pyramid_level(level: Any, hidden: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class _Folded:
+class _End:
     """The linear end of an FPN level as one convolution.
 
     Attributes:
-        state: of the weights it was made of; they may have learnt since.
-        kernel: [C in, C out, 4, 4].
+        kernel: [C in, C out, 4, 4], channels-last like the maps.
         corners: [C out, 3, 3], what the biases add at the corners, at the edges, and inside,
             where the 3x3 kernel does not reach past the border.
     """
 
-    state: tuple[tuple[int, int], ...]
     kernel: Tensor
     corners: Tensor
 
 
-_folds: WeakKeyDictionary[nn.Module, _Folded] = WeakKeyDictionary()
-
-
-def _folded(level: Any, last: Any) -> _Folded:
-    narrow, spread = level.proj1, level.proj2
-    parts = [part for one in (last, narrow, spread) for part in (one.weight, one.bias)]
-    # inference tensors have no version, and cannot learn
-    state = tuple((part.data_ptr(), 0 if part.is_inference() else part._version)
-                  for part in parts)
-    found = _folds.get(level)
-    if found is None or found.state != state:
-        wide, offset, mix, shift, kernel, bias = (part.detach().float() for part in parts)
-        mix = mix[:, :, 0, 0]
-        first = torch.einsum('imyx,cm->icyx', wide, mix)
-        whole = F.conv_transpose2d(first, kernel.transpose(0, 1).flip(-1, -2))
-        constant = (mix @ offset + shift)[:, None, None].expand(-1, 3, 3)
-        corners = F.conv2d(constant, kernel, bias, padding=1)
-        dtype = last.weight.dtype
-        found = _folds[level] = _Folded(state, whole.to(dtype), corners.to(dtype))
-    return found
+def _join_end(parts: Sequence[Tensor]) -> _End:
+    """Join weights and biases of a transposed, a 1x1 and a 3x3 convolution."""
+    dtype = parts[0].dtype
+    wide, offset, mix, shift, kernel, bias = (part.detach().float() for part in parts)
+    mix = mix[:, :, 0, 0]
+    first = torch.einsum('imyx,cm->icyx', wide, mix)
+    whole = F.conv_transpose2d(first, kernel.transpose(0, 1).flip(-1, -2))
+    constant = (mix @ offset + shift)[:, None, None].expand(-1, 3, 3)
+    corners = F.conv2d(constant, kernel, bias, padding=1)
+    return _End(whole.to(dtype, memory_format=torch.channels_last), corners.to(dtype))
 
 
 def _attend(attention: Any, hidden: Tensor, turns: Tensor) -> Tensor:
