@@ -26,8 +26,8 @@ KINDS = ('category', 'attribute', 'several_phrases', 'several_instances', 'relat
 REFERRING_KINDS = ('relation', 'superlative', 'negation', 'reasoning')
 
 KIND_WEIGHTS: dict[str, float] = {
-    'category': 0.07, 'attribute': 0.11, 'several_phrases': 0.08, 'several_instances': 0.06,
-    'relation': 0.18, 'superlative': 0.16, 'negation': 0.10, 'reasoning': 0.10, 'absent': 0.14,
+    'category': 0.05, 'attribute': 0.08, 'several_phrases': 0.16, 'several_instances': 0.05,
+    'relation': 0.18, 'superlative': 0.14, 'negation': 0.08, 'reasoning': 0.09, 'absent': 0.17,
 }
 """How often `sample_instruction` tries each kind when none is asked for."""
 

@@ -21,7 +21,7 @@ class Muon(torch.optim.Optimizer):
     """Momentum, orthogonalised by Newton-Schulz steps (Jordan 2024), scaled to Adam's RMS.
 
     ``torch.optim.Muon`` always computes in bf16, which CPUs without bf16 units emulate; this
-    one uses fp32 there, treats equal shapes as one batch, and shares the work between
+    one does so only if told to, treats equal shapes as one batch, and shares the work between
     processes.
 
     Args:
@@ -32,15 +32,16 @@ class Muon(torch.optim.Optimizer):
         rank: of this process; each computes its share of the matrices.
         world: number of processes.
         reduce: sums a flat tensor over all processes, in place.
+        half: take the Newton-Schulz steps in bf16; on CUDA they always are.
     """
 
     def __init__(
         self, params: Iterable[nn.Parameter], lr: float, momentum: float = 0.95,
         weight_decay: float = 0.0, rank: int = 0, world: int = 1,
-        reduce: Callable[[Tensor], Tensor] | None = None,
+        reduce: Callable[[Tensor], Tensor] | None = None, half: bool = False,
     ) -> None:
         super().__init__(params, {'lr': lr, 'momentum': momentum, 'weight_decay': weight_decay})
-        self.rank, self.world, self.reduce = rank, world, reduce
+        self.rank, self.world, self.reduce, self.half = rank, world, reduce, half
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -64,7 +65,7 @@ class Muon(torch.optim.Optimizer):
                     continue
                 stack = torch.stack([d if d.shape[0] <= d.shape[1] else d.T
                                      for d in (directions[i] for i in ids)])
-                for i, update in zip(ids, orthogonalise(stack), strict=True):
+                for i, update in zip(ids, orthogonalise(stack, half=self.half), strict=True):
                     wide = params[i].shape[0] <= params[i].shape[1]
                     updates[i] = update if wide else update.T
             if self.world > 1 and self.reduce is not None:
@@ -76,10 +77,10 @@ class Muon(torch.optim.Optimizer):
                 p.add_(update, alpha=-group['lr'] * 0.2 * math.sqrt(max(p.shape)))
 
 
-def orthogonalise(stack: Tensor, steps: int = 5) -> Tensor:
+def orthogonalise(stack: Tensor, steps: int = 5, *, half: bool = False) -> Tensor:
     """Push the singular values of wide matrices [B, n, m] towards 1 (quintic Newton-Schulz)."""
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = stack.bfloat16() if stack.is_cuda else stack.float()
+    x = stack.bfloat16() if half or stack.is_cuda else stack.float()
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(steps):
         gram = x @ x.mT
@@ -90,6 +91,7 @@ def orthogonalise(stack: Tensor, steps: int = 5) -> Tensor:
 def make_optimizers(
     named: Sequence[tuple[str, nn.Parameter]], settings: OptimizerSettings, *,
     rank: int = 0, world: int = 1, reduce: Callable[[Tensor], Tensor] | None = None,
+    half: bool = False,
 ) -> list[torch.optim.Optimizer]:
     """Split trainable parameters over optimizers; each group remembers its ``base_lr``."""
     matrices, sam, rest = [], [], []
@@ -111,7 +113,7 @@ def make_optimizers(
     if matrices:
         optimizers.append(Muon(
             matrices, settings.lr_muon or settings.lr, weight_decay=settings.weight_decay,
-            rank=rank, world=world, reduce=reduce))
+            rank=rank, world=world, reduce=reduce, half=half))
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group['base_lr'] = group['lr']

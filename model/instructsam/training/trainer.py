@@ -34,6 +34,7 @@ from instructsam.training.network import (
 )
 from instructsam.training.objective import TrainingObjective
 from instructsam.training.optimizer import WeightAverage, make_optimizers, rate
+from instructsam.training.precision import mixed_precision
 from instructsam.training.settings import TrainingSettings
 from instructsam.training.sources import make_batches, tabletop_centres
 
@@ -65,9 +66,7 @@ class Trainer:
     def __init__(self, settings: TrainingSettings, device: str = 'auto') -> None:
         self.settings = settings
         model, self.tokenizer, self.anchors = self._start()
-        self.accelerator = Accelerator(
-            cpu=device == 'cpu' or not torch.cuda.is_available(),
-            mixed_precision='bf16' if settings.precision == 'bf16' else 'no')
+        self.accelerator = Accelerator(cpu=device == 'cpu' or not torch.cuda.is_available())
         self.device = self.accelerator.device
         self.world, self.rank = self.accelerator.num_processes, self.accelerator.process_index
         self.output = Path(settings.output)
@@ -94,7 +93,8 @@ class Trainer:
         trainable = [(n, p) for n, p in self.objective.named_parameters() if p.requires_grad]
         self.parameters = [p for _, p in trainable]
         self.optimizers = make_optimizers(trainable, settings.optimizer, rank=self.rank,
-                                          world=self.world, reduce=self._sum)
+                                          world=self.world, reduce=self._sum,
+                                          half=settings.precision == 'bf16')
         self.average = WeightAverage(self.parameters, settings.optimizer.ema)
 
     @property
@@ -144,7 +144,7 @@ class Trainer:
             for group in optimizer.param_groups:
                 group['lr'] = group['base_lr'] * factor
         self.objective.vision_only = self.step < settings.vision_steps
-        with self.accelerator.autocast():
+        with mixed_precision(self.device, settings.precision):
             result = self.objective(batch)
         result.loss.backward()
         self._share_gradients()
