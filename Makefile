@@ -39,7 +39,8 @@ test: export OMP_NUM_THREADS := 1
 PYTEST = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -q --timeout=300 --durations=5
 NONE_CHOSEN := 5
 test: $(READY)  ## Run the tests
-	@status=0; run() { echo "$$@"; "$$@" || [ $$? -eq $(NONE_CHOSEN) ] || status=1; }; \
+	@status=$(NONE_CHOSEN); run() { echo "$$@"; "$$@"; code=$$?; \
+	  [ $$code -eq $(NONE_CHOSEN) ] || [ $$status -eq 1 ] || status=$$((code != 0)); }; \
 	run $(PYTEST) -m timed $(ARGS); \
 	run $(PYTEST) -m 'not timed' -n $(WORKERS) --dist loadfile --max-worker-restart=0 $(ARGS); \
 	exit $$status

@@ -209,3 +209,21 @@ def make_tiny_config() -> Callable[..., Any]:
 def tiny_config(make_tiny_config: Callable[..., Any]) -> Any:
     """A fresh config of the tiny network."""
     return make_tiny_config()
+
+
+@pytest.fixture(scope='module')
+def pair() -> Iterator[Any]:
+    """One node process and one robot for the whole module."""
+    from live import live_pair
+
+    with live_pair() as both:
+        yield both
+
+
+@pytest.fixture
+def live(pair: Any) -> Iterator[Any]:
+    """The same, without an instruction and without a camera, nothing received yet."""
+    process, robot = pair
+    robot.begin_again()
+    yield process, robot
+    robot.stop_camera()

@@ -12,7 +12,6 @@ from live import (
     Robot,
     compressed_pair,
     in_time,
-    live_pair,
     seconds_of,
     wait_until,
 )
@@ -37,22 +36,6 @@ from vision_msgs.msg import Detection2DArray, Detection3DArray, LabelInfo  # iso
 from visualization_msgs.msg import Marker, MarkerArray  # isort: skip
 
 Status = InstructionStatus
-
-
-@pytest.fixture(scope='module')
-def pair():
-    """One node process and one robot for the whole module."""
-    with live_pair() as both:
-        yield both
-
-
-@pytest.fixture
-def live(pair):
-    """The same, without an instruction and without a camera, nothing received yet."""
-    process, robot = pair
-    robot.begin_again()
-    yield process, robot
-    robot.stop_camera()
 
 
 def test_an_instruction_is_answered_with_instances_and_targets(live):

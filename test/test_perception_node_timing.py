@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from live import in_time, live_pair, seconds_of, values_of, wait_until
+from live import in_time, seconds_of, values_of, wait_until
 
 from instructsam_ros.bridge.interfaces import SetInstruction
 
@@ -14,22 +14,6 @@ from rcl_interfaces.srv import GetParameters  # isort: skip
 from std_srvs.srv import Trigger  # isort: skip
 
 pytestmark = pytest.mark.timed
-
-
-@pytest.fixture(scope='module')
-def pair():
-    """One node process and one robot for the whole module."""
-    with live_pair() as both:
-        yield both
-
-
-@pytest.fixture
-def live(pair):
-    """The same, without an instruction and without a camera, nothing received yet."""
-    process, robot = pair
-    robot.begin_again()
-    yield process, robot
-    robot.stop_camera()
 
 
 def test_only_the_newest_frame_is_processed_and_drops_are_counted(live):

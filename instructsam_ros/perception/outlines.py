@@ -93,7 +93,6 @@ class Outline:
         its = other.mask[low_y - y0 : high_y - y0, low_x - x0 : high_x - x0]
         return cv2.countNonZero(cv2.bitwise_and(mine, its))
 
-
     def within(
         self, shape: tuple[int, int], corner: tuple[int, int] = (0, 0)
     ) -> NDArray[np.bool_]:

@@ -265,6 +265,8 @@ def _steps(
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 _SQUARE = np.ones((3, 3), np.uint8)
 _NEIGHBOURHOOD = np.ones((5, 5), np.uint8)
+
+
 def _eroded(mask: NDArray[np.uint8], kernel: NDArray) -> NDArray[np.uint8]:
     return np.asarray(cv2.erode(mask, kernel), np.uint8)
 

@@ -393,6 +393,7 @@ class Node(NodeParameters, NodeEntities, NodeGraph):
         if self._destroyed:
             raise InvalidHandle(f'the node {self._name} was destroyed')
 
+
 def _profile(qos_or_depth: QoSProfile | int) -> QoSProfile:
     if isinstance(qos_or_depth, QoSProfile):
         return qos_or_depth
